@@ -1,0 +1,75 @@
+"""The system of record: tables that only `post` writes, in one transaction a night, and nothing ever rewrites.
+
+`book` tells the two books apart that are kept over the one ledger: shadow and live. The ledger itself, its duplicates
+and its quarantine belong to no book.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+TABLES = {
+    "books.ledger": """
+        key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, source VARCHAR NOT NULL, meter VARCHAR NOT NULL,
+        account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, is_account_named BOOLEAN NOT NULL, actor VARCHAR,
+        occurred_at TIMESTAMP NOT NULL, landed_at TIMESTAMP NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15),
+        context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL, late_state VARCHAR""",
+    "books.duplicates": """
+        source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL,
+        meter VARCHAR NOT NULL, key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, occurred_at TIMESTAMP NOT NULL,
+        quantity DECIMAL(38, 9), cost DECIMAL(38, 15), is_whole_row BOOLEAN NOT NULL""",
+    "books.quarantine": """
+        source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, reason VARCHAR NOT NULL,
+        detail VARCHAR, quantity DECIMAL(38, 9), cost DECIMAL(38, 15), first_seen TIMESTAMP NOT NULL,
+        raw_text VARCHAR, row_json VARCHAR""",
+    "books.default_periods": "account_id VARCHAR NOT NULL, seen_at TIMESTAMP NOT NULL",
+    "books.closes": """
+        book VARCHAR NOT NULL, account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, plan VARCHAR NOT NULL,
+        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, currency VARCHAR NOT NULL,
+        baseline DECIMAL(38, 18) NOT NULL, usage DECIMAL(38, 18) NOT NULL, refresh DECIMAL(38, 18) NOT NULL,
+        effective DECIMAL(38, 18) NOT NULL, included DECIMAL(38, 18) NOT NULL, overage DECIMAL(38, 18) NOT NULL,
+        metered DECIMAL(38, 18) NOT NULL, minimum DECIMAL(38, 18) NOT NULL, owed DECIMAL(38, 18) NOT NULL,
+        billed_minor BIGINT NOT NULL, closed_at TIMESTAMP NOT NULL,
+        PRIMARY KEY (book, subscription_id, period_start)""",
+    "books.close_slices": """
+        book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, currency VARCHAR NOT NULL,
+        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, period_us BIGINT NOT NULL, baseline DECIMAL(38, 15),
+        slice_start TIMESTAMP NOT NULL, slice_end TIMESTAMP NOT NULL, plan VARCHAR NOT NULL, seats BIGINT NOT NULL,
+        catalog_id VARCHAR NOT NULL, version_from TIMESTAMP NOT NULL, included DECIMAL(38, 15) NOT NULL,
+        refresh_allowance DECIMAL(38, 18) NOT NULL, is_overage BOOLEAN NOT NULL, threshold DECIMAL(38, 18),
+        minimum DECIMAL(38, 18) NOT NULL, late_window_us BIGINT NOT NULL, bill_from TIMESTAMP, ledger_cutover TIMESTAMP,
+        PRIMARY KEY (book, subscription_id, period_start, slice_start)""",
+    "books.charges": """
+        book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, period_start TIMESTAMP NOT NULL, charge VARCHAR NOT NULL,
+        quantity DECIMAL(38, 18), owed DECIMAL(38, 18) NOT NULL""",
+    "books.daily_refresh": """
+        book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, period_start TIMESTAMP NOT NULL, window_no BIGINT NOT NULL,
+        window_start TIMESTAMP NOT NULL, usage DECIMAL(38, 18) NOT NULL, allowance DECIMAL(38, 18) NOT NULL,
+        refresh DECIMAL(38, 18) NOT NULL""",
+    "books.lines": """
+        book VARCHAR NOT NULL, line_id VARCHAR PRIMARY KEY, account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL,
+        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, charge VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+        amount_minor BIGINT NOT NULL, currency VARCHAR NOT NULL, quantity DECIMAL(38, 18), owed DECIMAL(38, 18),
+        description VARCHAR NOT NULL, grant_id VARCHAR, created_as_of TIMESTAMP NOT NULL, state VARCHAR NOT NULL,
+        state_reason VARCHAR, stripe_id VARCHAR""",
+    "books.credits": """
+        book VARCHAR NOT NULL, grant_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        amount_minor BIGINT NOT NULL, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL, line_id VARCHAR,
+        moved_at TIMESTAMP NOT NULL, movement_no BIGINT NOT NULL, PRIMARY KEY (book, grant_id, movement_no)""",
+    "books.runs": "run_id VARCHAR PRIMARY KEY, as_of TIMESTAMP NOT NULL, outcome VARCHAR NOT NULL, counts JSON NOT NULL",
+}
+
+
+def ensure_books(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables that are not there yet."""
+    con.execute("CREATE SCHEMA IF NOT EXISTS books")
+    for name, columns in TABLES.items():
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+
+
+def ensure_closed_prices(con: duckdb.DuckDBPyConnection) -> None:
+    """The prices closed periods were reckoned with, shaped as the catalogue's own tables are."""
+    for name in ("charges", "segments"):
+        con.execute(
+            f"CREATE TABLE IF NOT EXISTS books.close_{name} AS SELECT '' AS catalog_id, * FROM catalog.{name} LIMIT 0"
+        )

@@ -1,0 +1,1 @@
+"""The pure core: instants, numbers, periods, the catalogue; no clock, database, network or framework."""

@@ -1,0 +1,101 @@
+"""A workspace's catalogue and account files as one checked whole, or a refusal that names every mistake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from assets.core.catalogue import read_meters, read_plans, read_sources, read_workspace
+from assets.core.catalogue.account_checks import CHECKS
+from assets.core.catalogue.draft import Draft
+from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Plan, Settings
+from assets.core.catalogue.nodes import read_yaml
+from assets.core.catalogue.problems import Problems, sentence, shown
+from assets.core.catalogue.read_accounts import BASELINES, read_accounts
+from assets.core.instants import format_instant
+from assets.core.refusal import Refusal
+
+
+def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime | None = None) -> Catalogue:
+    """What the workspace sells and to whom; Refusal with all problems where a file has mistakes.
+
+    `closed` are the periods that the books have closed: they are fixed, so a plan need no longer have a
+    version for them, and a told period may not cross them. `as_of` only adds warnings.
+    """
+    problems = Problems()
+    roots = {
+        module.FILE: read_yaml(workspace, module.FILE, problems)
+        for module in (read_workspace, read_meters, read_sources, read_plans)
+    }
+    meters = read_meters.read_meters(roots[read_meters.FILE], problems)
+    weights = read_meters.read_weights(roots[read_meters.FILE], problems)
+    sources = read_sources.read_sources(roots[read_sources.FILE], meters, weights, problems)
+    plans = read_plans.read_plans(roots[read_plans.FILE], meters, problems)
+    sound_meters = {name: meter for name, meter in (meters or {}).items() if meter is not None}
+    aggregates = {name: str(meter.aggregate) for name, meter in sound_meters.items()}
+    before = len(problems)
+    settings = read_workspace.read_workspace(roots[read_workspace.FILE], aggregates, plans, problems)
+    is_settled = roots[read_workspace.FILE] is not None and len(problems) == before
+
+    rows = read_accounts(workspace, settings.currency, problems)
+    closed = [period for period in closed if period.book == settings.stripe_mode]
+    draft = Draft.of(settings, is_settled, plans, rows, closed)
+    for check in CHECKS:
+        problems.mistakes.extend(check(draft))
+    if problems.mistakes:
+        raise Refusal(problems)
+
+    warnings = [
+        *problems.warnings,
+        *_default_plan_warnings(settings, plans or {}, rows.accounts),
+        *_baseline_warnings(settings, rows.baselines, as_of),
+    ]
+    return Catalogue(
+        catalog_id=_digest(workspace / module.FILE for module in (read_meters, read_plans)),
+        settings=settings,
+        sources=sources,
+        meters=sound_meters,
+        weights=weights or {},
+        plans=plans or {},
+        accounts=rows.accounts,
+        terms=rows.terms,
+        memberships=rows.memberships,
+        told_periods=rows.told_periods,
+        baselines=rows.baselines,
+        credit_grants=rows.credit_grants,
+        closed=tuple(closed),
+        warnings=warnings,
+    )
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _default_plan_warnings(settings: Settings, plans: dict[str, Plan], accounts: list[Account]) -> Iterator[str]:
+    """An account in another currency can't hold the default plan; it may never need to."""
+    plan = plans.get(settings.default_plan or "")
+    if plan is None or plan.currency is None:
+        return
+    others = [account for account in accounts if account.currency != plan.currency]
+    if others:
+        names = f"account {shown(others[0].account_id)}" + (f" and {len(others) - 1} more" if others[1:] else "")
+        odd = f"is {shown(plan.name)}, which is for {plan.currency}, and {names} has another currency"
+        advice = "its usage outside a subscription is held as no_payer"
+        yield sentence(f"{read_workspace.FILE}: default_plan", odd, advice)
+
+
+def _baseline_warnings(settings: Settings, baselines: list[Baseline], as_of: datetime | None) -> Iterator[str]:
+    for row in baselines:
+        place = f"{BASELINES} line {row.line}:"
+        start = format_instant(row.period_start)
+        if as_of is not None and row.period_start > as_of:
+            yield sentence(place, f"names a period that begins at {start}, after this run", "it counts from then on")
+        if settings.ledger_cutover is not None and row.period_start >= settings.ledger_cutover:
+            odd = f"names a period that begins at {start}, not before the cutover"
+            yield sentence(place, odd, "check that its usage is not in the raw files too")

@@ -1,0 +1,15 @@
+"""The one way a person's mistake stops a run: every problem found, each a sentence that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Refusal(Exception):
+    """A run refused before it wrote anything; `problems` holds one sentence for each mistake."""
+
+    problems: tuple[str, ...]
+
+    def __init__(self, problems: Iterable[str] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))

@@ -1,0 +1,271 @@
+"""From a source of the catalogue to the SQL that turns its rows into usages (SPEC sections 1 and 2).
+
+The statement reads a relation `cells`, whatever the format: raw_file, raw_line, landed_at, text, trouble (why the
+row cannot be read, or NULL), v1… (the text of each field that the mapping reads, empty as NULL) and c1… (the JSON of
+each context value). A row becomes one row for each usage that applies, all with the row's first reason; one row with
+emit_no 0 where it cannot be read; one row with emit_no -1 where it is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assets.core.catalogue.models import Condition, Emit, Field, OccurredAt, Source
+from assets.landing import shortcuts
+from assets.landing.reckon import (
+    BAD_TIMESTAMP,
+    MALFORMED,
+    MISSING_FIELD,
+    Formula,
+    Weights,
+    fields_of,
+    weighed_fields,
+)
+from assets.landing.sql import listed, literal
+
+RECKON = "tallyhouse_reckon"  # (formula's number, its fields' texts) -> text; a function of Python's
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A source as SQL, and the formulas that its short cuts may leave to Python."""
+
+    texts: tuple[str, ...]  # paths that are read as text
+    numbers: tuple[str, ...]  # paths that are read as numbers only
+    contexts: tuple[str, ...]  # paths of the context
+    names: tuple[str, ...]  # paths of identity, account and actor: an object or a list names nothing
+    select: str  # from `cells` to the columns of landing.batch, in order
+    formulas: tuple[Formula, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return _paths(self.texts, self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """A quantity, cost or epoch: its short cut in SQL, and the formula for whatever that leaves over."""
+
+    name: str
+    shortcut: str
+    formula: Formula | None
+    applies: str
+    bound: str | None  # what the short cut's value must satisfy besides; `{}` is the value
+
+
+def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_text: bool = False) -> Mapping:
+    """`keep_text` keeps the text of every row, for rows that are read again from it."""
+    texts, numbers = _texts(source), _numbers(source)
+    columns = {path: f"v{number}" for number, path in enumerate(_paths(texts, numbers), 1)}
+    amounts = _amounts(source, weights, columns)
+    left = [amount for amount in amounts if amount.formula is not None]
+    formulas = {amount.name: first_formula + number for number, amount in enumerate(left)}
+    select = f"""
+        usages AS (
+            SELECT cells.*, {", ".join(_applies(source, columns))}
+            FROM cells
+        ), tried AS (
+            SELECT usages.*, {", ".join(f"{amount.shortcut} AS t_{amount.name}" for amount in amounts)}
+            FROM usages
+        ), shortcuts AS (
+            SELECT tried.*, {", ".join(_bounded(amount) for amount in amounts)}
+            FROM tried
+        ), reckoned AS (
+            SELECT shortcuts.*, {", ".join(_reckoned(amount, formulas, columns) for amount in amounts)}
+            FROM shortcuts
+        ), judged AS (
+            SELECT reckoned.*, {_problem(source, amounts, columns)} AS problem
+            FROM reckoned
+        ), emitted AS (
+            SELECT judged.*, {_emit_no(source)} AS emit_no
+            FROM judged
+        ), named AS (
+            SELECT emitted.*, {_per_emit(source.emits, lambda emit, _: literal(emit.meter))} AS meter
+            FROM emitted
+            WHERE emit_no IS NOT NULL
+        ), keyed AS (
+            SELECT named.*, CASE WHEN emit_no >= 0 THEN sha256({_identity(source, columns)}) END AS hash
+            FROM named
+        )
+        SELECT
+            {literal(source.name)} AS source, raw_file, raw_line, emit_no, meter,
+            CAST('0x' || left(hash, 32) AS UHUGEINT) AS key_hi, CAST('0x' || right(hash, 32) AS UHUGEINT) AS key_lo,
+            {_value("occurred_at", "TIMESTAMP", formulas)} AS occurred_at,
+            {columns[source.account] if source.account else "NULL"} AS account,
+            {columns[source.actor] if source.actor else "NULL"} AS actor,
+            {_per_emit(source.emits, lambda _, n: _value(f"q{n}", "DECIMAL(38, 9)", formulas))} AS quantity,
+            {_per_emit(source.emits, lambda e, n: _cost(e, n, formulas))} AS cost,
+            {_context(source)} AS context, landed_at,
+            split_part(problem[3:], '|', 1) AS reason,
+            substr(problem, strpos(problem, '|') + 1) AS detail,
+            CASE WHEN {"true" if keep_text else "problem IS NOT NULL"}
+                THEN rtrim(text, chr(13) || chr(10)) END AS raw_text,
+            {_identity_hi(source, columns)} AS identity_hi
+        FROM keyed
+    """
+    return Mapping(
+        texts=texts,
+        numbers=numbers,
+        contexts=tuple(source.context.values()),
+        names=_names(source),
+        select=select,
+        formulas=tuple(amount.formula for amount in left if amount.formula is not None),
+    )
+
+
+def _paths(texts: tuple[str, ...], numbers: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*texts, *numbers)))
+
+
+def _names(source: Source) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for path in (*source.identity, source.account, source.actor) if path))
+
+
+def _texts(source: Source) -> tuple[str, ...]:
+    """What must be read as written: everything but amounts and epochs."""
+    from_emits = [path for emit in source.emits for path in emit.when]
+    from_emits += [path for emit in source.emits if emit.quantity for path in weighed_fields(emit.quantity)]
+    occurred_at = [source.occurred_at.field] if source.occurred_at.unit is None else []
+    return tuple(dict.fromkeys((*_names(source), *occurred_at, *source.where, *from_emits)))
+
+
+def _numbers(source: Source) -> tuple[str, ...]:
+    paths = [source.occurred_at.field] if source.occurred_at.unit is not None else []
+    for emit in source.emits:
+        paths.extend(fields_of(emit.quantity) if emit.quantity is not None else ())
+        paths.extend([emit.cost] if emit.cost else [])
+    return tuple(dict.fromkeys(paths))
+
+
+def _matches(condition: Condition, columns: dict[str, str]) -> str:
+    tests = [
+        f"coalesce({columns[path]} IN ({', '.join(map(literal, values))}), false)" if values else "false"
+        for path, values in condition.items()
+    ]
+    return " AND ".join(tests) or "true"
+
+
+def _applies(source: Source, columns: dict[str, str]) -> list[str]:
+    """`a0`… for each emit, and `a`: whether the row is a usage at all."""
+    row = f"trouble IS NULL AND {_matches(source.where, columns)}"
+    emits = [f"({row} AND {_matches(emit.when, columns)})" for emit in source.emits]
+    return [*(f"{emit} AS a{number}" for number, emit in enumerate(emits)), f"({' OR '.join(emits)}) AS a"]
+
+
+def _amounts(source: Source, weights: Weights, columns: dict[str, str]) -> list[_Amount]:
+    amounts = [_occurred_at(source.occurred_at, columns)]
+    for number, emit in enumerate(source.emits):
+        formula = None
+        if emit.quantity is not None:
+            formula = Formula(fields_of(emit.quantity), emit.quantity, "quantity")
+        shortcut = shortcuts.quantity(emit.quantity, weights, columns.__getitem__)
+        amounts.append(_Amount(f"q{number}", shortcut, formula, f"a{number}", shortcuts.QUANTITY_BOUND))
+        if emit.cost:
+            formula = Formula((emit.cost,), Field(emit.cost), "cost")
+            shortcut = shortcuts.cost(columns[emit.cost])
+            amounts.append(_Amount(f"c{number}", shortcut, formula, f"a{number}", None))
+    return amounts
+
+
+def _occurred_at(occurred_at: OccurredAt, columns: dict[str, str]) -> _Amount:
+    column, unit = columns[occurred_at.field], occurred_at.unit
+    if unit is None:
+        return _Amount("occurred_at", shortcuts.instant(column), None, "a", shortcuts.INSTANT_BOUND)
+    formula = Formula((occurred_at.field,), Field(occurred_at.field), unit)
+    return _Amount("occurred_at", shortcuts.epoch(column, unit), formula, "a", shortcuts.INSTANT_BOUND)
+
+
+def _bounded(amount: _Amount) -> str:
+    value = f"t_{amount.name}"
+    return f"{f'CASE WHEN {amount.bound.format(value)} THEN {value} END' if amount.bound else value} AS s_{amount.name}"
+
+
+def _reckoned(amount: _Amount, formulas: dict[str, int], columns: dict[str, str]) -> str:
+    """`r_…`: what Python makes of an amount that applies and has no short cut; a number's text or a problem's."""
+    if amount.formula is None:
+        return f"CAST(NULL AS VARCHAR) AS r_{amount.name}"
+    values = listed(columns[path] for path in amount.formula.fields)
+    call = f"{RECKON}({formulas[amount.name]}, CAST({values} AS VARCHAR[]))"
+    return f"CASE WHEN {amount.applies} AND s_{amount.name} IS NULL THEN {call} END AS r_{amount.name}"
+
+
+def _value(name: str, sql_type: str, formulas: dict[str, int]) -> str:
+    if name not in formulas:
+        return f"s_{name}"
+    if sql_type == "TIMESTAMP":
+        return f"coalesce(s_{name}, make_timestamp(try_cast(r_{name} AS BIGINT)))"
+    return f"coalesce(s_{name}, CASE WHEN NOT contains(r_{name}, '|') THEN CAST(r_{name} AS {sql_type}) END)"
+
+
+def _cost(emit: Emit, number: int, formulas: dict[str, int]) -> str:
+    return _value(f"c{number}", "DECIMAL(38, 15)", formulas) if emit.cost else "CAST(NULL AS DECIMAL(38, 15))"
+
+
+def _problem(source: Source, amounts: list[_Amount], columns: dict[str, str]) -> str:
+    """The row's first reason with its detail: the least of its problems' texts."""
+    problems = [
+        f"CASE WHEN {columns[path]} IS NULL THEN {literal(f'{MISSING_FIELD}{path} is absent')} END"
+        for path in dict.fromkeys(source.identity)
+    ]
+    if source.occurred_at.unit is None:
+        path = source.occurred_at.field
+        column = columns[path]
+        shown = f"'\"' || {column}[:80] || '\", which is not a timestamp with an offset'"
+        problems.append(
+            f"CASE WHEN {column} IS NULL THEN {literal(f'{MISSING_FIELD}{path} is absent')} "
+            f"WHEN s_occurred_at IS NULL THEN {literal(f'{BAD_TIMESTAMP}{path} is ')} || {shown} END"
+        )
+    problems.extend(
+        f"CASE WHEN contains(r_{amount.name}, '|') THEN r_{amount.name} END"
+        for amount in amounts
+        if amount.formula is not None
+    )
+    least = f"least({', '.join(problems)})" if len(problems) > 1 else problems[0]
+    return f"CASE WHEN trouble IS NOT NULL THEN {literal(MALFORMED)} || trouble WHEN a THEN {least} END"
+
+
+def _emit_no(source: Source) -> str:
+    if len(source.emits) == 1:
+        return "CASE WHEN trouble IS NULL AND NOT a THEN -1 ELSE 0 END"
+    numbers = [f"CASE WHEN a{number} THEN {number} END" for number in range(1, len(source.emits))]
+    first = "CASE WHEN trouble IS NOT NULL OR a0 THEN 0 WHEN NOT a THEN -1 END"
+    return f"unnest({listed([first, *numbers])})"
+
+
+def _per_emit(emits: tuple[Emit, ...], value_of: Callable[[Emit, int], str]) -> str:
+    cases = " ".join(f"WHEN {number} THEN {value_of(emit, number)}" for number, emit in enumerate(emits))
+    return f"CASE WHEN trouble IS NULL THEN CASE emit_no {cases} END END"
+
+
+def _identity(source: Source, columns: dict[str, str]) -> str:
+    """Source, meter and identity values joined by U+001F; NULL where one is missing."""
+    parts = [literal(source.name), "meter", *(columns[path] for path in source.identity)]
+    return " || chr(31) || ".join(parts)
+
+
+def _identity_hi(source: Source, columns: dict[str, str]) -> str:
+    """What the usages of one row have in common where a row may be several: rows of one identity stand in each
+    other's way even if they share only some of their meters."""
+    if len(source.emits) == 1:
+        return "CAST(NULL AS UHUGEINT)"
+    parts = " || chr(31) || ".join([literal(source.name), *(columns[path] for path in source.identity)])
+    return f"CASE WHEN emit_no >= 0 THEN CAST('0x' || left(sha256({parts}), 32) AS UHUGEINT) END"
+
+
+def _context(source: Source) -> str:
+    """A JSON object of the keys that have a value, in the catalogue's order; a number that a reader might round is
+    text as written."""
+    if not source.context:
+        return "CAST(NULL AS VARCHAR)"
+    parts = []
+    for number, key in enumerate(source.context, 1):
+        value, name = f"c{number}", literal(json.dumps(key, ensure_ascii=False) + ":")
+        inexact = f"regexp_full_match({value}, '-?[0-9]+[.eE].*|[-0-9]{{19,}}')"
+        parts.append(
+            f"CASE WHEN {value} NOT IN ('null', '\"\"') "
+            f"THEN {name} || CASE WHEN {inexact} THEN '\"' || {value} || '\"' ELSE {value} END END"
+        )
+    joined = f"concat_ws(',', {', '.join(parts)})"
+    return f"CASE WHEN emit_no >= 0 THEN '{{' || nullif({joined}, '') || '}}' END"

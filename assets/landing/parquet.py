@@ -1,0 +1,162 @@
+"""Parquet at the edge, and its rows as text: the value that a path reads, a row as JSON with exact numbers.
+
+Columns travel under names of ours (x1…), so that no name of theirs can collide, in whatever case. An instant has a
+zone; a naive timestamp is text without an offset, and refused as such later. Binary floats are their shortest text.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assets.core.refusal import Refusal
+from assets.landing.edge import LINES, Reading, chunks, unreadable
+from assets.landing.mapping import Mapping
+from assets.landing.readers import NAMELESS
+from assets.landing.sql import literal
+
+_ROWS = 1 << 16
+_OWN = ("raw_file", "raw_line", "landed_at")
+
+
+def parquet_schema(reading: Reading, spool: Path) -> pa.Schema:
+    """The columns of a file that is only looked into."""
+    with _opened(reading, spool) as file:
+        schema = file.schema_arrow
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise Refusal(
+            f"raw/{reading.raw_file}: two columns are named {', '.join(map(repr, repeated))}: "
+            "rename one in a new file, and take this one away"
+        )
+    return schema
+
+
+def parquet_lines(schema: pa.Schema) -> pa.Schema:
+    """The schema of this file's batches."""
+    columns = [(f"x{number}", field.type) for number, field in enumerate(schema, 1)]
+    return pa.schema([*(LINES.field(name) for name in _OWN), *columns])
+
+
+def parquet_batches(reading: Reading, schema: pa.Schema, spool: Path) -> Iterator[pa.RecordBatch]:
+    lines = parquet_lines(schema)
+    landed_at = pa.scalar(reading.landed_at, pa.timestamp("us"))
+    with _opened(reading, spool) as file:
+        for rows in file.iter_batches(batch_size=_ROWS):
+            count = rows.num_rows
+            name = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([reading.raw_file]))
+            numbers = pa.array(np.arange(reading.rows + 1, reading.rows + count + 1))
+            reading.rows += count
+            own = [name, numbers, pa.repeat(landed_at, count)]
+            yield pa.RecordBatch.from_arrays([*own, *rows.columns], schema=lines)
+
+
+@contextmanager
+def _opened(reading: Reading, spool: Path) -> Iterator[pq.ParquetFile]:
+    """The file, decompressed into `spool` first where its name says so; its bytes are hashed on the way."""
+    is_packed = Path(reading.raw_file).suffix.lower() in (".gz", ".zst")
+    with tempfile.TemporaryDirectory(dir=spool, prefix="parquet-") as directory:
+        path = Path(directory) / "unpacked.parquet" if is_packed else reading.path
+        if is_packed:
+            with path.open("wb") as unpacked:
+                unpacked.writelines(chunks(reading))
+        else:
+            for _ in chunks(reading):
+                pass
+        try:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(reading.raw_file, error) from error
+
+
+def parquet_cells(mapping: Mapping, lines: str, schema: pa.Schema) -> str:
+    """The SELECT that gives `cells` from batches of this schema."""
+    texts = [_text(*_found(path, schema)) for path in mapping.paths]
+    contexts = [_json(*_found(path, schema)) for path in mapping.contexts]
+    nested = [column for column, kind in (_found(path, schema) for path in mapping.names) if pa.types.is_nested(kind)]
+    is_nameless = " OR ".join(f"{column} IS NOT NULL" for column in nested) or "false"
+    columns = [f"nullif({text}, '') AS v{number}" for number, text in enumerate(texts, 1)]
+    columns += [f"CAST({context} AS VARCHAR) AS c{number}" for number, context in enumerate(contexts, 1)]
+    return f"""
+        cells AS (
+            SELECT {", ".join(_OWN)}, {row_json(schema)} AS text,
+                CASE WHEN {is_nameless} THEN {literal(NAMELESS)} END AS trouble,
+                {", ".join(columns)}
+            FROM {lines}
+        )"""
+
+
+def row_json(schema: pa.Schema) -> str:
+    """A row as a JSON object, its numbers with all their digits."""
+    return _object([(field.name, f"x{number}", field.type) for number, field in enumerate(schema, 1)])
+
+
+def _found(path: str, schema: pa.Schema) -> tuple[str, Any]:
+    """The expression and type of a path: the longest column name that begins it, then fields of structs."""
+    names = path.split(".")
+    for length in range(len(names), 0, -1):
+        index = schema.get_field_index(".".join(names[:length]))
+        if index >= 0:
+            return _inside(f"x{index + 1}", schema.field(index).type, names[length:])
+    return "CAST(NULL AS VARCHAR)", pa.string()
+
+
+def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any]:
+    for name in names:
+        if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+            return "CAST(NULL AS VARCHAR)", pa.string()
+        column, kind = f"struct_extract({column}, {literal(name)})", kind.field(name).type
+    return column, kind
+
+
+def _is_instant(kind: Any) -> bool:
+    return pa.types.is_timestamp(kind) and kind.tz is not None
+
+
+def _is_bytes(kind: Any) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
+def _text(column: str, kind: Any) -> str:
+    if _is_instant(kind):
+        instant = f"make_timestamp(epoch_us(CAST({column} AS TIMESTAMPTZ)))"
+        return f"strftime({instant}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if _is_bytes(kind):  # text that its writer did not call text
+        return f"coalesce(try(decode({column})), CAST({column} AS VARCHAR))"
+    if pa.types.is_nested(kind):
+        return f"CASE WHEN {column} IS NOT NULL THEN {_json(column, kind)} END"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def _json(column: str, kind: Any) -> str:
+    """The value's JSON, 'null' where it is absent."""
+    if pa.types.is_struct(kind):
+        children = [(field.name, f"struct_extract({column}, {literal(field.name)})", field.type) for field in kind]
+        return f"CASE WHEN {column} IS NULL THEN 'null' ELSE {_object(children)} END"
+    if pa.types.is_floating(kind):
+        text = f"CAST({column} AS VARCHAR)"
+        value = f"CASE WHEN isfinite({column}) THEN {text} ELSE '\"' || {text} || '\"' END"
+    elif pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        value = f"CAST({column} AS VARCHAR)"
+    elif pa.types.is_nested(kind):
+        value = f"CAST(to_json({column}) AS VARCHAR)"
+    else:
+        value = f"CAST(to_json({_text(column, kind)}) AS VARCHAR)"
+    return f"coalesce({value}, 'null')"
+
+
+def _object(children: list[tuple[str, str, Any]]) -> str:
+    pairs = [
+        f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || {_json(column, kind)}"
+        for name, column, kind in children
+    ]
+    return "'{' || " + (" || ',' || ".join(pairs) or "''") + " || '}'"

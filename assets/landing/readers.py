@@ -1,0 +1,146 @@
+"""What each format makes of its rows: a SELECT that gives `cells`, the relation that `mapping` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assets.landing.mapping import Mapping
+from assets.landing.sql import json_path, listed, literal
+from assets.landing.suspects import suspects
+
+CAREFUL = "tallyhouse_careful"  # a line of JSON -> the same for SQL to read exactly; a function of Python's
+
+NAMELESS = "its identity, account or actor is an object or a list"
+_NO_OBJECT = "it is no JSON object"
+_ROW = "raw_file, raw_line, landed_at"
+
+
+def json_cells(mapping: Mapping, lines: str) -> str:
+    """From lines of JSON. One scan spares most lines any doubt; of the others the keys are compared before Python is
+    asked, because many logs have the same name in two objects."""
+    found = suspects(mapping.numbers, (*mapping.texts, *mapping.contexts))
+    objects = [literal("$") if not path else json_path(path.split(".")) for path in found.objects]
+    is_repeated = (
+        f"coalesce(len(list_filter(try(json_keys(line, {listed(objects)})), "
+        "lambda keys: len(keys) <> len(list_distinct(keys)))) > 0, false)"
+    )
+    names = listed(json_path(path.split(".")) for path in mapping.names)
+    return f"""
+        doubted AS (
+            SELECT {_ROW}, line, trouble, CASE
+                WHEN trouble IS NOT NULL OR NOT regexp_matches(line, {literal(found.any)}) THEN false
+                ELSE regexp_matches(line, {literal(found.odd)}) OR {is_repeated} END AS is_suspect
+            FROM {lines}
+        ), exact AS (
+            SELECT {_ROW}, line, trouble, is_suspect,
+                CASE WHEN trouble IS NULL THEN CASE WHEN is_suspect THEN {CAREFUL}(line) ELSE line END END AS json
+            FROM doubted
+        ), read AS (
+            SELECT {_ROW}, line, trouble, {_extracted("json", mapping)},
+                CASE WHEN is_suspect THEN list_has_any(json_type(json, {names}), ['OBJECT', 'ARRAY']) END AS is_nameless
+            FROM exact
+        ), cells AS (
+            SELECT {_ROW}, line AS text,
+                CASE WHEN trouble IS NOT NULL THEN trouble WHEN v IS NULL THEN {literal(_NO_OBJECT)}
+                    WHEN is_nameless THEN {literal(NAMELESS)} END AS trouble,
+                {_columns(mapping)}
+            FROM read
+        )"""
+
+
+def _extracted(json: str, mapping: Mapping) -> str:
+    texts = listed(json_path(path.split(".")) for path in mapping.paths)
+    contexts = listed(json_path(path.split(".")) for path in mapping.contexts)
+    context = f"try(json_extract({json}, {contexts}))" if mapping.contexts else "CAST([] AS VARCHAR[])"
+    return f"try(json_extract_string({json}, {texts})) AS v, {context} AS c"
+
+
+def _columns(mapping: Mapping) -> str:
+    """The lists `v` and `c` as columns; empty text is absent."""
+    return ", ".join(
+        [f"nullif(v[{number}], '') AS v{number}" for number in range(1, len(mapping.paths) + 1)]
+        + [f"CAST(c[{number}] AS VARCHAR) AS c{number}" for number in range(1, len(mapping.contexts) + 1)]
+    )
+
+
+def csv_cells(mapping: Mapping, lines: str, columns: Sequence[str]) -> str:
+    """From CSV lines under one header."""
+    texts = [_csv_text(path, columns) for path in mapping.paths]
+    contexts = [_csv_json(path, columns) for path in mapping.contexts]
+    ragged = (
+        f"CASE WHEN trouble IS NOT NULL THEN trouble WHEN len(split) <> {len(columns)} "
+        f"THEN 'it has ' || len(split) || ' cells under a header of {len(columns)}' END"
+    )
+    return f"""{csv_split(lines)}, read AS (
+            SELECT {_ROW}, line, {ragged} AS trouble, {listed(texts)} AS v,
+                CAST({listed(contexts)} AS VARCHAR[]) AS c
+            FROM split
+        ), cells AS (
+            SELECT {_ROW}, line AS text, trouble, {_columns(mapping)}
+            FROM read
+        )"""
+
+
+def csv_split(lines: str) -> str:
+    """The CTE `split`: the cells of each record that could be read, as a list."""
+    return f"""
+        split AS (
+            SELECT {_ROW}, line, trouble, CASE WHEN cells IS NOT NULL THEN cells WHEN trouble IS NULL
+                THEN string_split(rtrim(line, chr(13) || chr(10)), ',') END AS split
+            FROM {lines}
+        )"""
+
+
+def csv_row_json(columns: Sequence[str]) -> str:
+    """A record as a JSON object of its cells, over `split`; for rows that are read again later."""
+    pairs = (f"{literal(name)}, split[{number}]" for number, name in enumerate(columns, 1))
+    return f"CAST(json_object({', '.join(pairs)}) AS VARCHAR)"
+
+
+def _csv_text(path: str, columns: Sequence[str]) -> str:
+    cell, rest = _csv_cell(path, columns)
+    return f"try(json_extract_string({CAREFUL}({cell}), {json_path(rest)}))" if rest else cell
+
+
+def _csv_json(path: str, columns: Sequence[str]) -> str:
+    cell, rest = _csv_cell(path, columns)
+    return f"try(json_extract({CAREFUL}({cell}), {json_path(rest)}))" if rest else f"to_json({cell})"
+
+
+def _csv_cell(path: str, columns: Sequence[str]) -> tuple[str, list[str]]:
+    """The column of that whole name; else the longest one that begins it, and the path within its JSON."""
+    names = path.split(".")
+    for length in range(len(names), 0, -1):
+        name = ".".join(names[:length])
+        if name in columns:
+            return f"split[{columns.index(name) + 1}]", names[length:]
+    return "CAST(NULL AS VARCHAR)", []
+
+
+def kept_cells(mapping: Mapping, lines: str) -> str:
+    """From rows of CSV or Parquet files kept as JSON objects: a whole name first, then dots as objects or as the JSON
+    in a text."""
+    texts = [_kept(path, "json_extract_string") for path in mapping.paths]
+    contexts = [f"CAST({_kept(path, 'json_extract')} AS VARCHAR)" for path in mapping.contexts]
+    return f"""
+        exact AS (
+            SELECT {_ROW}, line, trouble, text, {CAREFUL}(line) AS json
+            FROM {lines}
+        ), read AS (
+            SELECT {_ROW}, text, trouble, {listed(texts)} AS v, CAST({listed(contexts)} AS VARCHAR[]) AS c
+            FROM exact
+        ), cells AS (
+            SELECT {_ROW}, text, trouble, {_columns(mapping)}
+            FROM read
+        )"""
+
+
+def _kept(path: str, function: str) -> str:
+    names = path.split(".")
+    choices = [f"{function}(json, {json_path([path])})"]
+    for length in range(len(names) - 1, 0, -1):
+        whole, rest = ".".join(names[:length]), names[length:]
+        choices.append(f"{function}(json, {json_path([whole, *rest])})")
+        inner = f"{CAREFUL}(json_extract_string(json, {json_path([whole])}))"
+        choices.append(f"try({function}({inner}, {json_path(rest)}))")
+    return f"coalesce({', '.join(choices)})"

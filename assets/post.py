@@ -1,0 +1,153 @@
+"""Post: the one transaction in which a checked night enters the books.
+
+Everything before it only computes; everything after it only reads. Killed before the commit, a night has changed nothing
+and is done again by the next run; killed after it, doing it again finds nothing left to post.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assets.core.instants import format_instant
+from assets.landing import clear_batch, clear_links, raw_texts
+
+# In the order of the story: what came in, what it means for the periods, what it bills.
+STEPS = {
+    "keep the catalogue of tonight's closes": """
+        INSERT INTO books.close_charges
+        SELECT s.catalog_id, c.* FROM catalog.charges c, catalog.settings s
+        WHERE EXISTS (FROM night.int_periods__open WHERE is_closing)
+          AND s.catalog_id NOT IN (SELECT catalog_id FROM books.close_charges);
+        INSERT INTO books.close_segments
+        SELECT s.catalog_id, c.* FROM catalog.segments c, catalog.settings s
+        WHERE EXISTS (FROM night.int_periods__open WHERE is_closing)
+          AND s.catalog_id NOT IN (SELECT catalog_id FROM books.close_segments)""",
+    "remember where usage of the default plan fell": """
+        INSERT INTO books.default_periods
+        SELECT account_id, unnest([min(occurred_at), max(occurred_at)]) AS seen_at
+        FROM night.int_ledger__new WHERE starts_with(subscription_id, 'default:')
+        GROUP BY account_id, date_trunc('day', occurred_at)
+        EXCEPT SELECT account_id, seen_at FROM books.default_periods""",
+    "close periods": """
+        INSERT INTO books.close_slices BY NAME
+        SELECT s.book, p.* EXCLUDE (is_closed, is_closing, slice_no, lookup_from)
+        FROM night.int_periods__slices p, catalog.settings s WHERE p.is_closing;
+        INSERT INTO books.closes BY NAME
+        SELECT s.book, p.* EXCLUDE (is_closed, is_closing), s.as_of AS closed_at
+        FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing""",
+    "keep what closed periods owe, late usage included": """
+        CREATE TEMP TABLE settled AS
+        SELECT s.book, p.subscription_id, p.period_start
+        FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing OR p.is_closed;
+        DELETE FROM books.charges c WHERE EXISTS (
+            FROM settled s WHERE (s.book, s.subscription_id, s.period_start) = (c.book, c.subscription_id, c.period_start));
+        INSERT INTO books.charges BY NAME
+        SELECT s.book, c.subscription_id, c.period_start, c.charge, c.quantity, c.owed
+        FROM night.int_charges__owed c JOIN settled s USING (subscription_id, period_start);
+        DELETE FROM books.daily_refresh d WHERE EXISTS (
+            FROM settled s WHERE (s.book, s.subscription_id, s.period_start) = (d.book, d.subscription_id, d.period_start));
+        INSERT INTO books.daily_refresh BY NAME
+        SELECT s.book, d.* FROM night.int_refresh__windows d JOIN settled s USING (subscription_id, period_start);
+        DROP TABLE settled""",
+    "bill": """
+        INSERT INTO books.lines BY NAME
+        SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new
+        WHERE line_id NOT IN (SELECT line_id FROM books.lines);
+        INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
+    "hold rows": """
+        DELETE FROM books.quarantine q WHERE EXISTS (
+            FROM landing.batch b WHERE (b.source, b.raw_file, b.raw_line) = (q.source, q.raw_file, q.raw_line));
+        INSERT INTO books.quarantine BY NAME SELECT * FROM held""",
+    "count files": """
+        UPDATE landing.files f SET accepted = f.accepted + n.accepted, ignored = f.ignored + n.ignored
+        FROM (
+            SELECT source, raw_file, count(DISTINCT raw_line) FILTER (NOT is_ignored) AS accepted,
+                   count(DISTINCT raw_line) FILTER (is_ignored) AS ignored
+            FROM (
+                SELECT source, raw_file, raw_line, false AS is_ignored FROM night.int_ledger__new
+                UNION ALL SELECT source, raw_file, raw_line, true FROM landing.batch WHERE emit_no = -1)
+            GROUP BY ALL) n
+        WHERE (f.source, f.raw_file) = (n.source, n.raw_file)""",
+    "note duplicates": """
+        INSERT INTO books.duplicates BY NAME
+        SELECT p.source, p.raw_file, p.raw_line, p.emit_no, p.meter, p.key_hi, p.key_lo, p.occurred_at, p.quantity, p.cost,
+               NOT EXISTS (
+                   FROM night.int_ledger__new n
+                   WHERE (n.source, n.raw_file, n.raw_line) = (p.source, p.raw_file, p.raw_line)) AS is_whole_row
+        FROM night.int_batch__exceptions e
+        JOIN night.int_batch__placed p USING (source, raw_file, raw_line, emit_no)
+        WHERE e.verdict = 'duplicate'""",
+    "enter usage": """
+        INSERT INTO books.ledger BY NAME
+        SELECT n.*, l.late_state
+        FROM night.int_ledger__new n LEFT JOIN night.int_ledger__late l USING (key_hi, key_lo)""",
+}
+
+
+def held_rows(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    """The rows to hold, with their raw text, as the temporary table `held`."""
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE held AS
+        SELECT e.source, e.raw_file, e.raw_line, any_value(e.reason) AS reason,
+               arg_min(e.detail, e.emit_no) AS detail,
+               arg_min(b.quantity, e.emit_no) AS quantity, arg_min(b.cost, e.emit_no) AS cost,
+               any_value(b.landed_at) AS first_seen,
+               coalesce(any_value(b.raw_text), any_value(q.raw_text)) AS raw_text, any_value(q.row_json) AS row_json
+        FROM night.int_batch__exceptions e
+        JOIN landing.batch b USING (source, raw_file, raw_line, emit_no)
+        LEFT JOIN books.quarantine q USING (source, raw_file, raw_line)
+        WHERE e.verdict = 'held'
+        GROUP BY e.source, e.raw_file, e.raw_line;
+        CREATE OR REPLACE TEMP VIEW held_without_text AS
+        SELECT source, raw_file, raw_line FROM held WHERE raw_text IS NULL""")
+    raw_texts(con, workspace, "held_without_text")
+    con.execute("""
+        UPDATE held h SET raw_text = t.raw_text, row_json = t.row_json
+        FROM raw_texts t WHERE (t.source, t.raw_file, t.raw_line) = (h.source, h.raw_file, h.raw_line)""")
+
+
+def post(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> dict[str, Any]:
+    """Enter tonight into the books; the counts of the run."""
+    held_rows(con, workspace)
+    con.execute("BEGIN")
+    try:
+        for sql in STEPS.values():
+            con.execute(sql)
+        clear_batch(con)
+        counts = count_run(con)
+        con.execute(
+            "INSERT OR REPLACE INTO books.runs VALUES (?, ?, 'done', ?)",
+            [run_id(as_of), as_of.replace(tzinfo=None), json.dumps(counts)],
+        )
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    clear_links(workspace)
+    return counts
+
+
+def run_id(as_of: datetime) -> str:
+    """A night is its as_of: tried again, it is the same run."""
+    return f"night-{format_instant(as_of)}"
+
+
+def count_run(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """What stands in the books of this night's as_of, so that a run tried again counts the same."""
+    row = con.execute("""
+        SELECT
+            (SELECT count(*) FROM landing.files f WHERE f.landed_at = s.as_of) AS files,
+            (SELECT coalesce(sum(rows), 0)::BIGINT FROM landing.files f WHERE f.landed_at = s.as_of) AS rows,
+            (SELECT count(*) FROM books.ledger l WHERE l.landed_at = s.as_of) AS usages,
+            (SELECT count(*) FROM books.quarantine q) AS held,
+            (SELECT count(*) FROM books.closes c WHERE c.closed_at = s.as_of AND c.book = s.book) AS closed_periods,
+            (SELECT count(*) FROM books.lines n WHERE n.created_as_of = s.as_of AND n.book = s.book) AS lines
+        FROM catalog.settings s""")
+    values = row.fetchone()
+    assert values is not None
+    return dict(zip([column[0] for column in row.description or []], values, strict=True))

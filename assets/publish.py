@@ -1,0 +1,76 @@
+"""Publish: what readers open, built whole beside the old one and put in its place by a rename.
+
+A reader who has the old file open keeps the old night to the end; whoever opens it next sees the new one; nobody ever
+sees half of either, and the warehouse itself is never opened by a reader.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+
+# The tables readers get, each with the order that makes its exports the same on every machine.
+TABLES = {
+    "ledger": "occurred_at, event_key",
+    "daily_refresh": "subscription_id, period_start, window_start",
+    "periods": "subscription_id, period_start",
+    "charges": "subscription_id, period_start, charge",
+    "invoice_items": "created_as_of, subscription_id, period_start, charge, line_id",
+    "credits": "grant_id, movement_no",
+    "quarantine": "source, raw_file, raw_line",
+    "files": "raw_file, source",
+    "runs": "as_of",
+}
+
+
+def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
+    """Write published/ anew from the books; rows by table."""
+    target = workspace / "published"
+    exports = target / "exports"
+    exports.mkdir(parents=True, exist_ok=True)
+    fresh = target / ".tallyhouse.duckdb.tmp"
+    for leftover in (fresh, Path(f"{fresh}.wal")):
+        leftover.unlink(missing_ok=True)
+    # The oldest storage version is what every DuckDB an analyst may have can open.
+    con.execute(f"ATTACH {_text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
+    try:
+        con.execute("CREATE SCHEMA published.billing")
+        for table, order in TABLES.items():
+            con.execute(f"CREATE TABLE published.billing.{table} AS FROM billing.{table} ORDER BY {order}")
+        _comment(con)
+        rows = {table: _count(con, table) for table in TABLES}
+        for table in TABLES:
+            for suffix, options in (("csv", "HEADER"), ("parquet", "FORMAT parquet, COMPRESSION zstd")):
+                part = exports / f".{table}.{suffix}.tmp"
+                con.execute(f"COPY published.billing.{table} TO {_text(part)} ({options})")
+    finally:
+        con.execute("DETACH published")
+    for table in TABLES:
+        for suffix in ("csv", "parquet"):
+            os.replace(exports / f".{table}.{suffix}.tmp", exports / f"{table}.{suffix}")
+    os.replace(fresh, target / "tallyhouse.duckdb")
+    return rows
+
+
+def _comment(con: duckdb.DuckDBPyConnection) -> None:
+    """Carry the models' descriptions over, so that the file explains itself."""
+    for table in TABLES:
+        comments = con.execute(
+            "SELECT comment FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'billing' "
+            "AND view_name = ?",
+            [table],
+        ).fetchone()
+        if comments and comments[0]:
+            con.execute(f"COMMENT ON TABLE published.billing.{table} IS {_text(comments[0])}")
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM published.billing.{table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

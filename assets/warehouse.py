@@ -1,0 +1,64 @@
+"""The warehouse file: where it is, how it is opened, and that only one run works in it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assets.core.instants import format_instant
+from assets.core.refusal import Refusal
+
+# Enough for millions of rows without taking a laptop over; what does not fit spills to warehouse/spill.
+MEMORY = "2GB"
+
+
+def path(workspace: Path) -> Path:
+    return workspace / "warehouse" / "tallyhouse.duckdb"
+
+
+def settings(workspace: Path) -> dict[str, str]:
+    """DuckDB's settings; dbt opens the same file in the same process, so both must ask for the same."""
+    return {
+        "TimeZone": "UTC",
+        "temp_directory": str(workspace / "warehouse" / "spill"),
+        "memory_limit": os.environ.get("TALLYHOUSE_MEMORY", MEMORY),
+    }
+
+
+@contextmanager
+def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    path(workspace).parent.mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect(str(path(workspace)))
+    try:
+        for name, value in settings(workspace).items():
+            con.execute(f"SET {name} = '{value.replace(chr(39), chr(39) * 2)}'")
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
+    """Hold the workspace for one run. The system releases the lock of a run that dies, however it dies."""
+    lock = path(workspace).parent / "run.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another run"
+            raise Refusal([f"{workspace} is being worked on by {holder}; wait until it has ended and run again."]) from None
+        file.truncate(0)
+        file.write(f"the night of {format_instant(as_of)} (process {os.getpid()})")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -1,0 +1,1 @@
+"""dbt's own things: the project, its profile, macros for exact money and generic tests."""

@@ -1,0 +1,61 @@
+{#
+  Exact money. DuckDB divides decimals through binary doubles, so every ratio is taken on 128-bit integers: quantities as
+  whole billionths (9 digits), costs as whole 10^-15ths (15 digits), money as DECIMAL(38,18).
+#}
+
+{% macro nano(quantity) -%}
+    cast({{ quantity }} * 1000000000 as hugeint)
+{%- endmacro %}
+
+{% macro femto(cost) -%}
+    cast(replace(cast(cast({{ cost }} as decimal(38, 15)) as varchar), '.', '') as hugeint)
+{%- endmacro %}
+
+{# A whole number of 10^-18ths as money. #}
+{% macro money(attos) -%}
+    cast({{ attos }} as decimal(38, 0)) * cast(0.000000000000000001 as decimal(18, 18))
+{%- endmacro %}
+
+{# numerator / denominator as a whole number, half away from zero. #}
+{% macro divide_round(numerator, denominator) -%}
+    (2 * ({{ numerator }}) + cast(sign({{ numerator }}) as hugeint) * ({{ denominator }})) // (2 * ({{ denominator }}))
+{%- endmacro %}
+
+{# units x numerator / denominator as money, `digits` being the fractional digits a unit stands for: multiplied first, divided
+   once, rounded at the 18th digit. The whole part and the rest go separately, so that the product of two long numbers does
+   not leave 128 bits. #}
+{% macro times_ratio(units, numerator, denominator, digits=9) -%}
+    {%- set shift = 10 ** (18 - digits) -%}
+    {{ money(
+        "((" ~ units ~ " // (" ~ denominator ~ ")) * " ~ numerator
+        ~ " + ((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ") // (" ~ denominator ~ ")) * " ~ shift
+        ~ " + " ~ divide_round(
+            "(((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ") % (" ~ denominator ~ ")) * " ~ shift, denominator
+        )
+    ) }}
+{%- endmacro %}
+
+{# The only rounding that bills: half away from zero to what Stripe accepts, as minor units.
+   `currency` is the alias of a catalog.currencies row: exponent says how minor units are counted, step what Stripe takes. #}
+{% macro round_minor(amount, currency) -%}
+    cast(
+        case
+            when {{ currency }}.exponent = 0 or {{ currency }}.step = 100 then cast(round({{ amount }}, 0) as decimal(38, 2))
+            else cast(round({{ amount }}, 2) as decimal(38, 2))
+        end
+        * {{ minor_per_unit(currency) }} as bigint
+    )
+{%- endmacro %}
+
+{% macro minor_per_unit(currency) -%}
+    case {{ currency }}.exponent when 0 then 1 when 2 then 100 else 1000 end
+{%- endmacro %}
+
+{# Minor units back as money, exactly. #}
+{% macro from_minor(minor, currency) -%}
+    cast(
+        cast({{ minor }} as decimal(38, 0))
+        * case {{ currency }}.exponent when 0 then 1 when 2 then cast(0.01 as decimal(3, 3)) else cast(0.001 as decimal(3, 3)) end
+        as decimal(38, 18)
+    )
+{%- endmacro %}

@@ -1,0 +1,9 @@
+{# Money and quantities as readers see them: twelve digits, half away from zero. Nothing is billed from these. #}
+{% macro shown(amount) -%}
+    cast({{ amount }} as decimal(38, 12))
+{%- endmacro %}
+
+{# Inside, instants are UTC without a zone; readers get the instant itself. #}
+{% macro instant(at) -%}
+    cast({{ at }} as timestamptz)
+{%- endmacro %}

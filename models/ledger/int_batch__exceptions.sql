@@ -1,0 +1,205 @@
+-- The usages of tonight's batch that do not enter the ledger, each with why: its row is held, or it is a duplicate.
+-- Everything else in the batch is accepted. Only usages whose key stands twice, or in the ledger, are looked at closely.
+with recursive placed as (
+    select * from {{ ref('int_batch__placed') }}
+),
+
+held_rows as (
+    select
+        source,
+        raw_file,
+        raw_line,
+        arg_min(reason, {{ reason_rank('reason') }}) as reason
+    from placed
+    where reason is not null
+    group by all
+),
+
+free as (
+    select placed.*
+    from placed
+    anti join held_rows
+        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+),
+
+known_keys as (
+    select
+        ledger.key_hi,
+        ledger.key_lo,
+        {{ content_hash('ledger') }} as content
+    from (
+        select *, case when is_account_named then account_id end as account from {{ source('books', 'ledger') }}
+    ) as ledger
+    semi join free on ledger.key_hi = free.key_hi and ledger.key_lo = free.key_lo
+),
+
+contested_keys as (
+    select key_hi from free group by key_hi having count(*) > 1
+    union
+    select key_hi from known_keys
+),
+
+contested_rows as (
+    select distinct free.source, free.raw_file, free.raw_line
+    from free
+    inner join contested_keys on free.key_hi = contested_keys.key_hi
+),
+
+contested as (
+    select
+        free.source,
+        free.raw_file,
+        free.raw_line,
+        free.emit_no,
+        free.occurred_at,
+        coalesce(free.identity_hi, free.key_hi) as group_id,
+        {{ event_key('free.key_hi', 'free.key_lo') }} as event_key,
+        {{ content_hash('free') }} as content
+    from free
+    semi join contested_rows
+        on
+            free.source = contested_rows.source
+            and free.raw_file = contested_rows.raw_file
+            and free.raw_line = contested_rows.raw_line
+),
+
+-- One entry per row: what it would put under which keys.
+claims as (
+    select
+        source,
+        raw_file,
+        raw_line,
+        group_id,
+        min(occurred_at) as occurred_at,
+        arg_min(content, emit_no) as first_content,
+        map_from_entries(list(struct_pack(k := event_key, v := content) order by event_key)) as usages
+    from contested
+    group by all
+),
+
+-- Rows of a group that say exactly the same stand or fall together.
+distinct_claims as (
+    select
+        group_id,
+        usages,
+        row_number() over (
+            partition by group_id order by min(occurred_at), min(first_content), min((raw_file, raw_line))
+        ) as turn
+    from claims
+    group by group_id, usages
+),
+
+groups as (
+    select
+        claims.group_id,
+        coalesce(
+            map_from_entries(
+                list(distinct struct_pack(k := {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}, v := known_keys.content))
+                    filter (where known_keys.key_hi is not null)
+            ),
+            cast(map() as map(varchar, varchar))
+        ) as known
+    from contested as claims
+    left join known_keys on claims.event_key = {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}
+    group by claims.group_id
+),
+
+-- Where all claims of a group name the same keys, whoever comes first takes them all; only groups that mix different
+-- keys are walked claim by claim.
+shapes as (
+    select
+        distinct_claims.group_id,
+        groups.known,
+        count(distinct map_keys(distinct_claims.usages)) = 1
+        and (cardinality(groups.known) = 0 or bool_and(list_has_all(map_keys(groups.known), map_keys(distinct_claims.usages))))
+            as is_uniform
+    from distinct_claims
+    inner join groups on distinct_claims.group_id = groups.group_id
+    group by distinct_claims.group_id, groups.known
+),
+
+-- `taken` after `turn` claims.
+walk as (
+    select
+        group_id,
+        0 as turn,
+        known as taken
+    from shapes
+    where not is_uniform
+    union all
+    select
+        walk.group_id,
+        distinct_claims.turn,
+        case
+            when {{ conflicts('distinct_claims.usages', 'walk.taken') }} then walk.taken
+            else map_concat(walk.taken, distinct_claims.usages)
+        end as taken
+    from walk
+    inner join distinct_claims on walk.group_id = distinct_claims.group_id and walk.turn + 1 = distinct_claims.turn
+),
+
+judged_claims as (
+    select
+        distinct_claims.group_id,
+        distinct_claims.usages,
+        {{ conflicts(
+            'distinct_claims.usages',
+            'if(cardinality(shapes.known) > 0, shapes.known, '
+            ~ 'first_value(distinct_claims.usages) over (partition by distinct_claims.group_id order by distinct_claims.turn))'
+        ) }} as is_conflict
+    from distinct_claims
+    inner join shapes on distinct_claims.group_id = shapes.group_id and shapes.is_uniform
+    union all
+    select
+        distinct_claims.group_id,
+        distinct_claims.usages,
+        {{ conflicts('distinct_claims.usages', 'walk.taken') }} as is_conflict
+    from distinct_claims
+    inner join walk on distinct_claims.group_id = walk.group_id and distinct_claims.turn = walk.turn + 1
+),
+
+-- Of the rows that agree, the one with the smallest file and line owns a key, unless the ledger has it already.
+judged as (
+    select
+        contested.source,
+        contested.raw_file,
+        contested.raw_line,
+        contested.emit_no,
+        judged_claims.is_conflict,
+        known_keys.key_hi is not null
+        or row_number() over (
+            partition by contested.event_key, judged_claims.is_conflict order by contested.raw_file, contested.raw_line
+        ) > 1 as is_duplicate
+    from contested
+    inner join claims
+        on contested.source = claims.source and contested.raw_file = claims.raw_file and contested.raw_line = claims.raw_line
+    inner join judged_claims on claims.group_id = judged_claims.group_id and claims.usages = judged_claims.usages
+    left join known_keys on contested.event_key = {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}
+),
+
+final as (
+    select
+        placed.source,
+        placed.raw_file,
+        placed.raw_line,
+        placed.emit_no,
+        'held' as verdict,
+        held_rows.reason,
+        case when placed.reason = held_rows.reason then placed.detail end as detail
+    from placed
+    inner join held_rows
+        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+    union all
+    select
+        source,
+        raw_file,
+        raw_line,
+        emit_no,
+        if(is_conflict, 'held', 'duplicate') as verdict,
+        if(is_conflict, 'key_conflict', null) as reason,
+        if(is_conflict, 'another row says something else under the same identity', null) as detail
+    from judged
+    where is_conflict or is_duplicate
+)
+
+select * from final

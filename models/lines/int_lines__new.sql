@@ -1,0 +1,184 @@
+-- The one law: a line is what its charge owes now, rounded, less what was billed for it before. Threshold, close and
+-- adjustment differ only in when the difference may be billed.
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+billed as (
+    select
+        lines.subscription_id,
+        lines.period_start,
+        lines.charge,
+        sum(lines.amount_minor) as billed_minor,
+        count(*) as lines
+    from {{ source('books', 'lines') }} as lines
+    semi join settings on lines.book = settings.book
+    group by all
+),
+
+differences as (
+    select
+        charges.subscription_id,
+        charges.account_id,
+        charges.period_start,
+        figures.period_end,
+        charges.charge,
+        charges.currency,
+        charges.quantity,
+        charges.owed,
+        charges.owed_minor - coalesce(billed.billed_minor, 0) as amount_minor,
+        coalesce(billed.lines, 0) as lines_before,
+        case
+            when figures.is_closed then 'adjustment'
+            when figures.is_closing then 'close'
+            when
+                charges.charge = 'overage'
+                and charges.owed - {{ from_minor('coalesce(billed.billed_minor, 0)', 'currencies') }} >= cast(figures.threshold as decimal(38, 18))
+                then 'threshold'
+        end as reason
+    from {{ ref('int_charges__owed') }} as charges
+    inner join {{ ref('int_periods__figures') }} as figures
+        on charges.subscription_id = figures.subscription_id and charges.period_start = figures.period_start
+    inner join {{ source('catalog', 'currencies') }} as currencies on charges.currency = currencies.currency
+    left join billed
+        on
+            charges.subscription_id = billed.subscription_id
+            and charges.period_start = billed.period_start
+            and charges.charge = billed.charge
+),
+
+charged as (
+    select *
+    from differences
+    where reason is not null and amount_minor <> 0
+),
+
+-- Credit: the positive net of a period's new lines, period after period, laid along the balances of the grants, grant after
+-- grant; where the two overlap, that much of the grant is used.
+needs as (
+    select
+        *,
+        coalesce(
+            sum(need_minor) over (
+                partition by account_id order by period_start, subscription_id rows between unbounded preceding and 1 preceding
+            ), 0
+        ) as need_from
+    from (
+        select
+            account_id,
+            subscription_id,
+            period_start,
+            any_value(period_end) as period_end,
+            any_value(currency) as currency,
+            any_value(reason) as reason,
+            sum(amount_minor) as need_minor
+        from charged
+        group by account_id, subscription_id, period_start
+        having sum(amount_minor) > 0
+    )
+),
+
+used as (
+    select credits.grant_id, sum(credits.amount_minor) as used_minor
+    from {{ source('books', 'credits') }} as credits
+    semi join settings on credits.book = settings.book
+    where credits.kind = 'use'
+    group by all
+),
+
+balances as (
+    select
+        *,
+        coalesce(
+            sum(balance_minor) over (
+                partition by account_id, currency
+                order by priority, expires_at asc nulls last, granted_at, grant_id
+                rows between unbounded preceding and 1 preceding
+            ), 0
+        ) as balance_from
+    from (
+        select grants.*, grants.amount_minor + coalesce(used.used_minor, 0) as balance_minor
+        from {{ source('catalog', 'credit_grants') }} as grants
+        cross join settings
+        left join used on grants.grant_id = used.grant_id
+        where grants.granted_at <= settings.as_of and settings.as_of < coalesce(grants.expires_at, timestamp 'infinity')
+    )
+    where balance_minor > 0
+),
+
+credited as (
+    select
+        needs.subscription_id,
+        needs.account_id,
+        needs.period_start,
+        needs.period_end,
+        'credit:' || balances.grant_id as charge,
+        needs.currency,
+        cast(null as decimal(38, 18)) as quantity,
+        cast(null as decimal(38, 18)) as owed,
+        -(
+            least(needs.need_from + needs.need_minor, balances.balance_from + balances.balance_minor)
+            - greatest(needs.need_from, balances.balance_from)
+        ) as amount_minor,
+        coalesce(billed.lines, 0) as lines_before,
+        needs.reason,
+        balances.grant_id
+    from needs
+    inner join balances
+        on
+            needs.account_id = balances.account_id
+            and needs.currency = balances.currency
+            and needs.need_from < balances.balance_from + balances.balance_minor
+            and needs.need_from + needs.need_minor > balances.balance_from
+    left join billed
+        on
+            needs.subscription_id = billed.subscription_id
+            and needs.period_start = billed.period_start
+            and billed.charge = 'credit:' || balances.grant_id
+),
+
+lines as (
+    select *, cast(null as varchar) as grant_id from charged
+    union all by name
+    select * from credited
+),
+
+final as (
+    select
+        settings.book,
+        -- Counted, not timed: the n-th line of a charge is the same line whenever the run that makes it is tried again.
+        'line_' || left(
+            sha256(
+                concat_ws(
+                    chr(31), settings.book, lines.subscription_id, cast(epoch_us(lines.period_start) as varchar), lines.charge,
+                    cast(lines.lines_before + 1 as varchar)
+                )
+            ),
+            32
+        ) as line_id,
+        lines.account_id,
+        lines.subscription_id,
+        lines.period_start,
+        lines.period_end,
+        lines.charge,
+        lines.reason,
+        cast(lines.amount_minor as bigint) as amount_minor,
+        lines.currency,
+        lines.quantity,
+        lines.owed,
+        case lines.reason when 'adjustment' then 'Correction: ' else '' end
+        || case
+            when lines.charge = 'overage' then 'usage above what the plan includes'
+            when lines.charge = 'minimum' then 'up to the minimum of the plan'
+            when starts_with(lines.charge, 'credit:') then 'credit ' || lines.charge[8:]
+            else lines.charge[9:]
+        end
+        || case when lines.reason = 'threshold' then ' so far' else '' end
+        || ', ' || strftime(lines.period_start, '%Y-%m-%d') || ' to ' || strftime(lines.period_end, '%Y-%m-%d') as description,
+        lines.grant_id,
+        settings.as_of as created_as_of
+    from lines
+    cross join settings
+)
+
+select * from final

@@ -1,0 +1,119 @@
+-- What every charge of the periods in scope owes, exactly: overage, each metered charge, and at the close the minimum.
+with figures as (
+    select * from {{ ref('int_periods__figures') }}
+),
+
+metered as (
+    select * from {{ ref('int_usage__metered') }}
+),
+
+-- A price is a row of straight pieces; the aggregate lies in the first one whose upper bound it does not pass.
+priced as (
+    select
+        metered.*,
+        segments.base,
+        segments.rate_num as segment_num,
+        segments.rate_den as segment_den
+    from metered
+    left join {{ ref('int_catalogue__segments') }} as segments
+        on
+            metered.catalog_id = segments.catalog_id
+            and metered.plan = segments.plan
+            and metered.version_from = segments.version_from
+            and metered.meter = segments.meter
+            and (segments.up_to_units is null or metered.units <= segments.up_to_units * metered.denominator)
+    qualify
+        row_number() over (
+            partition by metered.subscription_id, metered.period_start, metered.plan, metered.meter
+            order by segments.segment_no
+        ) = 1
+),
+
+metered_owed as (
+    select
+        subscription_id,
+        period_start,
+        'metered:' || plan || ':' || meter as charge,
+        case digits
+            when 15 then {{ times_ratio('units', 'divide_den', 'divide_num * denominator', 15) }}
+            else {{ times_ratio('units', 'divide_den', 'divide_num * denominator') }}
+        end as quantity,
+        cast(
+            case
+                when is_clamped then clamped
+                when model is null then {{ money('units * 1000') }}
+                when model = 'package'
+                    then cast(
+                        price * greatest(
+                            (units * package_per - package_free * denominator + package_size * denominator - 1)
+                            // (package_size * denominator),
+                            0
+                        ) as decimal(38, 18)
+                    )
+                when digits = 15 then base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)', 15) }}
+                else base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)') }}
+            end
+            + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
+        ) as owed
+    from priced
+),
+
+overage_owed as (
+    select
+        subscription_id,
+        period_start,
+        'overage' as charge,
+        cast(null as decimal(38, 18)) as quantity,
+        overage as owed
+    from figures
+),
+
+charges as (
+    select * from overage_owed
+    union all
+    select * from metered_owed
+),
+
+rounded as (
+    select
+        charges.*,
+        figures.account_id,
+        figures.currency,
+        {{ round_minor('charges.owed', 'currencies') }} as owed_minor
+    from charges
+    inner join figures on charges.subscription_id = figures.subscription_id and charges.period_start = figures.period_start
+    inner join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
+),
+
+totals as (
+    select subscription_id, period_start, cast(sum(owed_minor) as bigint) as owed_minor
+    from rounded
+    group by all
+),
+
+minimums as (
+    select
+        figures.subscription_id,
+        figures.period_start,
+        'minimum' as charge,
+        cast(null as decimal(38, 18)) as quantity,
+        cast(greatest(figures.minimum - {{ from_minor('totals.owed_minor', 'currencies') }}, 0) as decimal(38, 18)) as owed,
+        figures.account_id,
+        figures.currency
+    from figures
+    inner join totals on figures.subscription_id = totals.subscription_id and figures.period_start = totals.period_start
+    inner join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
+    where figures.minimum > 0 and (figures.is_closed or figures.is_closing)
+),
+
+final as (
+    select * from rounded
+    union all by name
+    select
+        minimums.*,
+        {{ round_minor('minimums.owed', 'currencies') }} as owed_minor
+    from minimums
+    inner join {{ source('catalog', 'currencies') }} as currencies on minimums.currency = currencies.currency
+)
+
+select * from final

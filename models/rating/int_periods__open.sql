@@ -1,0 +1,100 @@
+-- Periods that are not closed in this book and have begun: those of subscriptions, and for the default plan the calendar
+-- months in which usage or a baseline falls.
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+accounts as (
+    select * from {{ source('catalog', 'accounts') }}
+),
+
+subscribed as (
+    select subscription_id, account_id, period_start, period_end from {{ source('catalog', 'periods') }}
+),
+
+closed as (
+    select closes.*
+    from {{ source('books', 'closes') }} as closes
+    semi join settings on closes.book = settings.book
+),
+
+-- Of a baseline on an instant where a subscription's period begins too, the subscription's period takes it.
+default_baselines as (
+    select baselines.account_id, baselines.period_start as seen_at
+    from {{ source('catalog', 'baselines') }} as baselines
+    anti join subscribed on baselines.account_id = subscribed.account_id and baselines.period_start = subscribed.period_start
+    anti join closed on baselines.account_id = closed.account_id and baselines.period_start = closed.period_start
+),
+
+seen as (
+    select account_id, seen_at from {{ source('books', 'default_periods') }}
+    union
+    select account_id, unnest([min(occurred_at), max(occurred_at)]) as seen_at
+    from {{ ref('int_ledger__new') }}
+    where starts_with(subscription_id, 'default:')
+    group by account_id, date_trunc('day', occurred_at)
+    union
+    select account_id, seen_at from default_baselines
+),
+
+months as (
+    select distinct
+        'default:' || seen.account_id as subscription_id,
+        seen.account_id,
+        zone_months.month_start,
+        zone_months.month_end
+    from seen
+    inner join accounts on seen.account_id = accounts.account_id
+    inner join {{ source('catalog', 'zone_months') }} as zone_months
+        on
+            accounts.timezone = zone_months.timezone
+            and seen.seen_at >= zone_months.month_start
+            and seen.seen_at < zone_months.month_end
+),
+
+-- A closed month is fixed, also when the account's zone has moved since: an open one keeps what closed ones leave of it.
+months_left as (
+    select
+        months.subscription_id,
+        months.account_id,
+        greatest(months.month_start, coalesce(max(closed.period_end), months.month_start)) as period_start,
+        months.month_end as period_end
+    from months
+    left join closed
+        on
+            months.subscription_id = closed.subscription_id
+            and closed.period_start < months.month_end
+            and closed.period_end > months.month_start
+    group by months.subscription_id, months.account_id, months.month_start, months.month_end
+),
+
+periods as (
+    select * from subscribed
+    union all
+    select * from months_left where period_start < period_end
+),
+
+final as (
+    select
+        periods.subscription_id,
+        periods.account_id,
+        accounts.currency,
+        periods.period_start,
+        periods.period_end,
+        epoch_us(periods.period_end) - epoch_us(periods.period_start) as period_us,
+        periods.period_end + to_microseconds(settings.close_grace_us) <= settings.as_of as is_closing,
+        baselines.amount as baseline
+    from periods
+    cross join settings
+    inner join accounts on periods.account_id = accounts.account_id
+    left join {{ source('catalog', 'baselines') }} as baselines
+        on
+            periods.account_id = baselines.account_id
+            and periods.period_start = baselines.period_start
+            and (
+                not starts_with(periods.subscription_id, 'default:')
+                or baselines.account_id in (select account_id from default_baselines where seen_at = baselines.period_start)
+            )
+)
+
+select * from final

@@ -1,0 +1,92 @@
+-- Every period, closed and open, cut where the terms change: one row per stretch under one price list. Closed periods come
+-- as they were at their close, so that whatever arrives late is reckoned with the catalogue, terms and baseline of then.
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+open_periods as (
+    select * from {{ ref('int_periods__open') }}
+),
+
+terms as (
+    select * from {{ source('catalog', 'terms') }}
+),
+
+stretches as (
+    select
+        open_periods.*,
+        terms.plan,
+        terms.seats,
+        greatest(terms.starts_at, open_periods.period_start) as slice_start,
+        least(coalesce(terms.ends_at, open_periods.period_end), open_periods.period_end) as slice_end
+    from open_periods
+    inner join terms
+        on
+            open_periods.subscription_id = terms.subscription_id
+            and terms.starts_at < open_periods.period_end
+            and coalesce(terms.ends_at, timestamp 'infinity') > open_periods.period_start
+    union all
+    select
+        open_periods.*,
+        settings.default_plan as plan,
+        1 as seats,
+        open_periods.period_start as slice_start,
+        open_periods.period_end as slice_end
+    from open_periods
+    cross join settings
+    where starts_with(open_periods.subscription_id, 'default:')
+),
+
+priced as (
+    select
+        stretches.subscription_id,
+        stretches.account_id,
+        stretches.currency,
+        stretches.period_start,
+        stretches.period_end,
+        stretches.period_us,
+        false as is_closed,
+        stretches.is_closing,
+        stretches.baseline,
+        stretches.slice_start,
+        stretches.slice_end,
+        stretches.plan,
+        stretches.seats,
+        settings.catalog_id,
+        versions.version_from,
+        versions.included,
+        versions.refresh_allowance,
+        versions.is_overage,
+        versions.threshold,
+        versions.minimum,
+        settings.late_window_us,
+        settings.bill_from,
+        settings.ledger_cutover
+    from stretches
+    cross join settings
+    left join {{ source('catalog', 'plan_versions') }} as versions
+        on
+            stretches.plan = versions.plan
+            and stretches.period_start >= versions.version_from
+            and stretches.period_start < coalesce(versions.version_to, timestamp 'infinity')
+    union all by name
+    select
+        close_slices.* exclude (book),
+        true as is_closed,
+        false as is_closing
+    from {{ source('books', 'close_slices') }} as close_slices
+    semi join settings on close_slices.book = settings.book
+),
+
+final as (
+    select
+        *,
+        row_number() over (partition by subscription_id, period_start order by slice_start) as slice_no,
+        -- Usage is looked up by the slice that begins last before it; a period's first one serves from its start.
+        if(
+            row_number() over (partition by subscription_id, period_start order by slice_start) = 1, period_start, slice_start
+        ) as lookup_from
+    from priced
+)
+
+select * from final

@@ -1,0 +1,74 @@
+-- Levels over time: for each charge on a time_weighted meter, the integral of the account's level (whole billionths x
+-- microseconds) over the time its plan is in force in the period.
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+stretches as (
+    select
+        slices.subscription_id,
+        slices.account_id,
+        slices.period_start,
+        slices.plan,
+        slices.slice_no,
+        charges.meter,
+        slices.period_end + to_microseconds(slices.late_window_us) as late_at,
+        greatest(slices.slice_start, coalesce(slices.bill_from, slices.slice_start)) as from_at,
+        if(slices.is_closed or slices.is_closing, slices.slice_end, least(slices.slice_end, settings.as_of)) as to_at
+    from {{ ref('int_periods__scope') }} as slices
+    cross join settings
+    inner join {{ ref('int_catalogue__charges') }} as charges
+        on
+            slices.catalog_id = charges.catalog_id
+            and slices.plan = charges.plan
+            and slices.version_from = charges.version_from
+    where charges.aggregate = 'time_weighted'
+),
+
+-- The opening level stands as one change at the stretch's start; a change that landed after the period's late window
+-- does not alter it.
+changes as (
+    select
+        stretches.subscription_id,
+        stretches.period_start,
+        stretches.plan,
+        stretches.meter,
+        stretches.slice_no,
+        stretches.to_at,
+        greatest(entries.occurred_at, stretches.from_at) as changed_at,
+        sum({{ nano('entries.quantity') }}) as change
+    from stretches
+    inner join {{ ref('int_ledger__entries') }} as entries
+        on
+            stretches.account_id = entries.account_id
+            and stretches.meter = entries.meter
+            and stretches.to_at > entries.occurred_at
+            and stretches.late_at >= entries.landed_at
+    where stretches.from_at < stretches.to_at
+    group by all
+),
+
+levels as (
+    select
+        *,
+        sum(change) over (
+            partition by subscription_id, period_start, plan, meter, slice_no order by changed_at
+        ) as level,
+        lead(changed_at, 1, to_at) over (
+            partition by subscription_id, period_start, plan, meter, slice_no order by changed_at
+        ) as until_at
+    from changes
+),
+
+final as (
+    select
+        subscription_id,
+        period_start,
+        plan,
+        meter,
+        cast(sum(greatest(level, 0) * (epoch_us(until_at) - epoch_us(changed_at))) as hugeint) as level_us
+    from levels
+    group by all
+)
+
+select * from final

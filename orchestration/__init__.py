@@ -1,0 +1,1 @@
+"""The clock and the wiring: what exists, when it runs, and the command line."""

@@ -1,0 +1,161 @@
+"""The command line. Heavy libraries are imported by the command that needs them, so that help and refusals come at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assets import progress
+from assets.core.instants import format_instant, parse_instant
+from assets.core.refusal import Refusal
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The billing night of a usage-priced company, as a data warehouse.",
+)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; write it like 2026-06-01T01:00:00Z") from None
+
+
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        envvar="TALLYHOUSE_WORKSPACE", help="The workspace directory: catalog/, accounts/, raw/.", show_default=False
+    ),
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(parser=_instant, metavar="TS", help="The business clock of the run (RFC 3339). Default: now."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Say everything as JSON, one object a line.")]
+
+
+class Voice:
+    """Says what happens: sentences to a person on stdout, or one JSON object a line to a program."""
+
+    def __init__(self, is_json: bool) -> None:
+        self.is_json = is_json
+        self.is_terminal = sys.stdout.isatty() and not is_json
+        progress.listen(self.say)
+
+    def say(self, step: str, sentence: str, facts: dict[str, Any]) -> None:
+        if self.is_json:
+            print(json.dumps({"event": step, "message": sentence, **facts}, default=str), flush=True)
+        elif self.is_terminal and step != "warning":
+            print(f"\033[2m{step:>12}\033[0m  {sentence}", flush=True)
+        else:
+            print(f"{step}: {sentence}", flush=True, file=sys.stderr if step == "warning" else sys.stdout)
+
+
+@contextmanager
+def _speaking(is_json: bool) -> Iterator[Voice]:
+    """Turn refusals and failures into sentences and exit 1."""
+    voice = Voice(is_json)
+    try:
+        yield voice
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            _complain(voice, "refused", problem)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _complain(voice, "stopped", "Stopped; run the same command again to finish the night.")
+        raise typer.Exit(1) from None
+    except Exception as failure:
+        if os.environ.get("TALLYHOUSE_DEBUG"):
+            raise
+        sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"
+        _complain(voice, "failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)")
+        raise typer.Exit(1) from None
+
+
+def _complain(voice: Voice, kind: str, sentence: str) -> None:
+    if voice.is_json:
+        print(json.dumps({"event": kind, "message": sentence}), flush=True)
+    else:
+        print(f"{kind}: {sentence}", file=sys.stderr, flush=True)
+
+
+@app.command()
+def nightly(workspace: Workspace, as_of: AsOf = None, as_json: Json = False) -> None:
+    """Run one night: land, compute, check, post, publish."""
+    from orchestration.run import night
+    from orchestration.settings import wall_clock
+
+    with _speaking(as_json) as voice:
+        clock = as_of or wall_clock()
+        voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
+        night(workspace.resolve(), clock)
+        voice.say("done", "the night is in the books", {})
+
+
+@app.command()
+def check(workspace: Workspace, as_json: Json = False) -> None:
+    """Check the catalogue and the account files, and nothing else."""
+    from assets.core.catalogue.loading import load
+
+    with _speaking(as_json) as voice:
+        loaded = load(workspace.resolve())
+        for warning in loaded.warnings:
+            voice.say("warning", warning, {})
+        voice.say(
+            "checked",
+            f"{len(loaded.plans)} plans, {len(loaded.sources)} sources and {len(loaded.accounts)} accounts are in order",
+            {"warnings": len(loaded.warnings)},
+        )
+
+
+@app.command()
+def demo(
+    workspace: Annotated[
+        Path, typer.Option(envvar="TALLYHOUSE_WORKSPACE", help="Where to make the demo workspace.")
+    ] = Path("demo-workspace"),
+    as_json: Json = False,
+) -> None:
+    """Make a workspace with logs of five products and run its nights."""
+    from orchestration.demo import play
+
+    with _speaking(as_json) as voice:
+        play(workspace.resolve())
+        voice.say("done", f"the demo's nights are in the books of {workspace}", {})
+
+
+@app.command()
+def ui(
+    workspace: Workspace,
+    port: Annotated[int, typer.Option(help="Where the Dagster UI listens on this machine.")] = 3000,
+) -> None:
+    """Open the Dagster UI on the workspace."""
+    from orchestration.settings import dagster_home
+
+    home = dagster_home(workspace.resolve())
+    os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace.resolve())
+    dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if dagster is None:
+        print("failed: Dagster is not installed beside this Python; run make run first.", file=sys.stderr)
+        raise typer.Exit(1)
+    print(f"Dagster UI on http://127.0.0.1:{port} (history in {home}); stop it with Ctrl-C", flush=True)
+    os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

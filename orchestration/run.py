@@ -1,0 +1,42 @@
+"""One night, started from Python: the same job that the schedule and the UI start."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from assets.core.instants import format_instant
+from assets.core.refusal import Refusal
+from orchestration.settings import dagster_home
+
+
+def night(workspace: Path, as_of: datetime) -> None:
+    """Run the night of `as_of` to its end, or raise: Refusal for what a person can mend, anything else for a failure."""
+    if not workspace.is_dir():
+        raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace)
+    dagster_home(workspace)
+
+    import dagster as dg
+
+    config: dict[str, Any] = {
+        "resources": {"night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of)}}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    with dg.DagsterInstance.get() as instance:
+        _nightly().execute_in_process(
+            run_config=config,
+            instance=instance,
+            partition_key=as_of.strftime("%Y-%m-%d"),
+            tags={"tallyhouse/as_of": format_instant(as_of)},
+        )
+
+
+@cache
+def _nightly() -> Any:
+    from orchestration.definitions import tallyhouse
+
+    return tallyhouse().resolve_job_def("nightly")

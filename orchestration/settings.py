@@ -1,0 +1,33 @@
+"""What the environment and the command line say, read in one place."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assets.core.instants import parse_instant
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency: {pools: {default_limit: 1, granularity: run}}
+"""
+
+
+def wall_clock() -> datetime:
+    """The one place that reads the time of day: the as_of of a night that was given none."""
+    told = os.environ.get("TALLYHOUSE_NOW")
+    return parse_instant(told) if told else datetime.now(UTC).replace(microsecond=0)
+
+
+def dagster_home(workspace: Path) -> Path:
+    """Where Dagster keeps the history of runs: in the workspace, unless DAGSTER_HOME says elsewhere."""
+    told = os.environ.get("DAGSTER_HOME")
+    home = Path(told) if told else workspace / "warehouse" / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home

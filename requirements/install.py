@@ -1,0 +1,126 @@
+"""Make .venv exactly what a lock says, or do nothing when it already is.
+
+    python3 requirements/install.py runtime    # what `make run` needs
+    python3 requirements/install.py dev        # that, and what `make test` needs
+
+Promise: only packages whose hashes are in the lock are installed, nothing is resolved anew, and a second call
+costs a few milliseconds. uv (itself from a lock) does it in seconds; where it cannot, pip does the same in minutes.
+No index is named anywhere: the machine's own pip settings decide where packages come from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".venv"
+BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
+STAMP = HOME / ".installed"
+FLOOR, CEILING = (3, 11), (3, 13)
+Command = list[str | Path]
+# Whole wheels with known hashes or nothing: no package's own build script ever runs here.
+LOCKED: Command = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+
+
+def main() -> int:
+    profile = sys.argv[1] if len(sys.argv) == 2 else ""
+    if profile not in ("runtime", "dev"):
+        return say("usage: python3 requirements/install.py runtime|dev", 2)
+    if not FLOOR <= sys.version_info[:2] <= CEILING:
+        return say(
+            f"Tallyhouse needs Python 3.11, 3.12 or 3.13 and {sys.executable} is {sys.version.split()[0]}: "
+            "name another, as in `make PYTHON=python3.12 run`.",
+            1,
+        )
+    installed = STAMP.read_text().split() if STAMP.exists() else []
+    if installed[:1] == ["dev"]:
+        profile = "dev"  # the dev lock holds the runtime's, so a developer's environment stays one
+    if installed == [profile, fingerprint(profile)]:
+        return 0
+    try:
+        install(profile)
+    except subprocess.CalledProcessError as error:
+        return say(f"The environment is not complete: `{' '.join(map(str, error.cmd))}` failed (above is why).", 1)
+    STAMP.write_text(f"{profile} {fingerprint(profile)}\n")
+    return 0
+
+
+def install(profile: str) -> None:
+    lock = ROOT / "requirements" / f"{profile}.lock"
+    python = BIN / "python"
+    create_environment()
+    STAMP.unlink(missing_ok=True)  # from here until the end the environment is neither the old nor the new one
+    packages = sum("==" in line for line in lock.read_text().splitlines())
+    say(f"Installing {packages} packages from {lock.relative_to(ROOT)} into .venv …")
+    pip: Command = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    run([*pip, *LOCKED, "-r", ROOT / "requirements" / "tool.lock"])
+    uv: Command = [BIN / "uv", "--quiet", "pip"]
+    if not succeeds([*uv, "sync", "--python", python, *LOCKED[1:], lock], settings_of_pip(python)):
+        say("uv could not (see above), so pip does it: about two minutes.")
+        run([*pip, *LOCKED, "-r", lock])
+    # Editable, from the lock's own build tools: nothing is fetched.
+    run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT])
+
+
+def create_environment() -> None:
+    """A new .venv, unless we run inside it or it is of this very Python."""
+    inside = Path(sys.prefix).resolve() == HOME.resolve()
+    version = "{}.{}".format(*sys.version_info[:2])
+    if inside or ((BIN / "python").exists() and (HOME / "lib" / f"python{version}").is_dir()):
+        return
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    try:
+        venv.create(HOME, with_pip=True, symlinks=os.name != "nt")
+    except (subprocess.CalledProcessError, ImportError):
+        shutil.rmtree(HOME, ignore_errors=True)
+        raise SystemExit(
+            f"{sys.executable} cannot make a virtual environment: install its venv package "
+            f"(Debian: python{version}-venv) or name another Python, as in `make PYTHON=python3.12 run`."
+        ) from None
+
+
+def settings_of_pip(python: Path) -> dict[str, str]:
+    """uv reads no pip configuration; hand on where packages come from and which certificates are trusted."""
+    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
+    asked = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    configured = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
+    for key, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
+        for place in ("global", "install", ":env:"):
+            if value := configured.get(f"{place}.{key}", "").strip("'\""):
+                environment.setdefault(variable, value)
+    return environment
+
+
+def fingerprint(profile: str) -> str:
+    """What the environment depends on: the locks, our own metadata, this Python, this place on disk."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {ROOT}".encode())
+    for file in (f"requirements/{profile}.lock", "requirements/tool.lock", "pyproject.toml"):
+        digest.update((ROOT / file).read_bytes())
+    return digest.hexdigest()
+
+
+def succeeds(command: Command, environment: dict[str, str]) -> bool:
+    try:
+        return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode == 0
+    except OSError:  # a platform without a uv of its own
+        return False
+
+
+def run(command: Command) -> None:
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def say(text: str, code: int = 0) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
