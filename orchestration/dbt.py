@@ -79,6 +79,17 @@ def _write(file: Path, content: bytes) -> None:
 
 def build(workspace: Path) -> Any:
     """Run every model and its tests on the workspace's warehouse; dbt's results, node by node."""
+    return _invoke(workspace, "build", "--exclude-resource-type", "unit_test")
+
+
+def compile_project(workspace: Path) -> dict[str, Any]:
+    """The models with their SQL as it runs, by dbt's id."""
+    warehouse.path(workspace).parent.mkdir(parents=True, exist_ok=True)
+    compiled = _invoke(workspace, "compile", "--no-introspect")
+    return {r.node.unique_id: r.node for r in compiled if r.node.resource_type == "model"}
+
+
+def _invoke(workspace: Path, command: str, *options: str) -> Any:
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -86,12 +97,8 @@ def build(workspace: Path) -> Any:
     os.environ["TALLYHOUSE_SPILL"] = warehouse.settings(workspace)["temp_directory"]
     os.environ["TALLYHOUSE_MEMORY"] = warehouse.settings(workspace)["memory_limit"]
     manifest = Manifest.from_msgpack(manifest_files()[0].read_bytes())
-    done = dbtRunner(manifest=manifest).invoke(
-        [
-            "build", *_flags(warehouse.path(workspace).parent / "dbt"),
-            "--exclude-resource-type", "unit_test", "--no-write-json",
-        ]
-    )  # fmt: skip
+    flags = _flags(warehouse.path(workspace).parent / "dbt")
+    done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
     if done.exception:
         raise done.exception
     return done.result

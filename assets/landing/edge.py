@@ -113,6 +113,8 @@ def blocks(reading: Reading) -> Iterator[bytes]:
     for chunk in chunks(reading):
         if is_first:
             chunk, is_first = chunk.removeprefix(_BOM), False
+            if not chunk:
+                continue
         end = chunk.rfind(b"\n") + 1
         if not end:
             rest.append(chunk)

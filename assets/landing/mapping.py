@@ -92,9 +92,9 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
         SELECT
             {literal(source.name)} AS source, raw_file, raw_line, emit_no, meter,
             CAST('0x' || left(hash, 32) AS UHUGEINT) AS key_hi, CAST('0x' || right(hash, 32) AS UHUGEINT) AS key_lo,
-            {_value("occurred_at", "TIMESTAMP", formulas)} AS occurred_at,
-            {columns[source.account] if source.account else "NULL"} AS account,
-            {columns[source.actor] if source.actor else "NULL"} AS actor,
+            {_readable(_value("occurred_at", "TIMESTAMP", formulas))} AS occurred_at,
+            {_readable(columns[source.account]) if source.account else "NULL"} AS account,
+            {_readable(columns[source.actor]) if source.actor else "NULL"} AS actor,
             {_per_emit(source.emits, lambda _, n: _value(f"q{n}", "DECIMAL(38, 9)", formulas))} AS quantity,
             {_per_emit(source.emits, lambda e, n: _cost(e, n, formulas))} AS cost,
             {_context(source)} AS context, landed_at,
@@ -236,7 +236,11 @@ def _emit_no(source: Source) -> str:
 
 def _per_emit(emits: tuple[Emit, ...], value_of: Callable[[Emit, int], str]) -> str:
     cases = " ".join(f"WHEN {number} THEN {value_of(emit, number)}" for number, emit in enumerate(emits))
-    return f"CASE WHEN trouble IS NULL THEN CASE emit_no {cases} END END"
+    return _readable(f"CASE emit_no {cases} END")
+
+
+def _readable(value: str) -> str:
+    return f"CASE WHEN trouble IS NULL THEN {value} END"
 
 
 def _identity(source: Source, columns: dict[str, str]) -> str:
@@ -268,4 +272,4 @@ def _context(source: Source) -> str:
             f"THEN {name} || CASE WHEN {inexact} THEN '\"' || {value} || '\"' ELSE {value} END END"
         )
     joined = f"concat_ws(',', {', '.join(parts)})"
-    return f"CASE WHEN emit_no >= 0 THEN '{{' || nullif({joined}, '') || '}}' END"
+    return f"CASE WHEN trouble IS NULL AND emit_no >= 0 THEN '{{' || nullif({joined}, '') || '}}' END"

@@ -35,13 +35,14 @@
     ) }}
 {%- endmacro %}
 
-{# The only rounding that bills: half away from zero to what Stripe accepts, as minor units.
+{# The only rounding that bills: half away from zero to what Stripe accepts, as minor units. Of the 18 digits money is
+   reckoned with, the last three are there for ratios without an end: three thirds are one, so they do not decide a half.
    `currency` is the alias of a catalog.currencies row: exponent says how minor units are counted, step what Stripe takes. #}
 {% macro round_minor(amount, currency) -%}
     cast(
         case
-            when {{ currency }}.exponent = 0 or {{ currency }}.step = 100 then cast(round({{ amount }}, 0) as decimal(38, 2))
-            else cast(round({{ amount }}, 2) as decimal(38, 2))
+            when {{ currency }}.exponent = 0 or {{ currency }}.step = 100 then cast(round(round({{ amount }}, 15), 0) as decimal(38, 2))
+            else cast(round(round({{ amount }}, 15), 2) as decimal(38, 2))
         end
         * {{ minor_per_unit(currency) }} as bigint
     )

@@ -12,6 +12,8 @@
         if(is_in_period, entries.slice_no, null) as slice_no,
         if(is_in_period, entries.plan, null) as plan,
         charges.aggregate,
+        charges.rate_num,
+        charges.rate_den,
         coalesce(charges.is_pooled, false) as is_pooled,
         (epoch_us(entries.occurred_at) - epoch_us(entries.period_start)) // 86400000000 as window_no,
         coalesce(

@@ -1513,3 +1513,68 @@ def test_every_sentence_names_its_place_and_what_to_do() -> None:
 
 def test_every_check_has_a_name_that_says_the_passing_truth() -> None:
     assert len({check.__name__ for check in CHECKS}) == len(CHECKS)
+
+
+def test_subscriptions_of_an_account_may_touch(tmp_path: Path) -> None:
+    ends = "2026-05-10T00:00:00Z,2026-07-01T00:00:00Z\n"
+    after = "s2,o1,pro,1,month,2026-07-01T00:00:00Z,2026-07-01T00:00:00Z,\n"
+    assert problems_of(workspace_with(tmp_path, (SUBSCRIPTIONS, "2026-05-10T00:00:00Z,\n", ends + after))) == []
+
+
+def test_a_told_period_may_touch_closed_ones(tmp_path: Path) -> None:
+    around = (
+        closed("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"),
+        closed("2026-06-15T00:00:00Z", "2026-07-01T00:00:00Z"),
+    )
+    assert problems_of(workspace_with(tmp_path), around) == []
+
+
+def test_the_first_open_period_needs_a_price_list(tmp_path: Path) -> None:
+    """The terms begin in a closed period: the first that they serve still begins where that one ends."""
+    root = workspace_with(
+        tmp_path,
+        (PLANS, "from: 2020-01-01T00:00:00Z", "from: 2026-06-15T00:00:00Z"),
+        (BASELINES, "u1,2026-05-01T00:00:00Z,1\n", ""),
+    )
+    start = "2026-06-01T00:00:00Z"
+    assert problems_of(root, (closed("2026-05-01T00:00:00Z", start),)) == [
+        f"{SUBSCRIPTIONS} line 3: plan 'free' has no version at {start}, the start of a period it serves;"
+        f" add one to plans.yaml with `from: {start}` or earlier."
+    ]
+
+
+def without_a_period(line: int, start: str, account: str, advice: str) -> str:
+    return f"{BASELINES} line {line}: period_start is {start}, where no period of account '{account}' begins; {advice}."
+
+
+NOTHING_NEAR = "write the start of a period that it has, or take the row out"
+
+
+def test_a_month_that_subscriptions_cover_is_no_period_of_the_default_plan(tmp_path: Path) -> None:
+    anchored = "month,2026-04-15T00:00:00Z,2026-0"
+    edits = [
+        (ACCOUNTS, "Europe/Berlin", "UTC"),
+        (SUBSCRIPTIONS, "month,2026-05-01T00:00:00Z,2026-05-01", f"{anchored}4-15"),
+        (SUBSCRIPTIONS, "month,2026-05-01T00:00:00Z,2026-0", anchored),
+    ]
+    advice = "the period that holds it begins at 2026-04-15T00:00:00Z"
+    assert problems_of(workspace_with(tmp_path, *edits)) == [without_a_period(2, "2026-05-01T00:00:00Z", "o1", advice)]
+
+
+def test_an_account_in_another_currency_has_no_period_of_the_default_plan(tmp_path: Path) -> None:
+    edits = (PLANS, "priority: 1\n", "priority: 1\n    currency: usd\n"), (BASELINES, "u1,", "e1,")
+    assert problems_of(workspace_with(tmp_path, *edits)) == [
+        without_a_period(3, "2026-05-01T00:00:00Z", "e1", NOTHING_NEAR)
+    ]
+
+
+def test_a_broken_workspace_file_makes_no_currency_wrong(tmp_path: Path) -> None:
+    """u1 has the default currency, which can't be known: one mistake is one sentence."""
+    held = (SUBSCRIPTIONS, "s1,o1,free", "s2,u1,pro,1,month,2026-05-01T00:00:00Z,2026-05-01T00:00:00Z,\ns1,o1,free")
+    plan = (PLANS, "currency: usd", "currency: eur"), (SUBSCRIPTIONS, "s1,o1,pro", "s1,o1,free")
+    right = (WORKSPACE, "currency: usd", "currency: eur")
+    assert problems_of(workspace_with(tmp_path, held, *plan, right)) == []
+    broken = (WORKSPACE, "currency: usd", "curency: eur")
+    assert problems_of(workspace_with(tmp_path, held, *plan, broken)) == [
+        f"{WORKSPACE} line 1: curency is not a key that is known here; did you mean 'currency'?"
+    ]

@@ -1,0 +1,64 @@
+"""Nights for tests: the real rooms in the real order on a workspace on disk, with dbt's part done once.
+
+dbt compiles the project a single time for a test session; a night then runs the compiled models as dbt would, one
+statement each, so that hundreds of nights fit into a minute. What dbt and Dagster add to a night is under test in
+tests/pipeline, on whole jobs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assets import publish, verbs, warehouse
+from assets.post import post
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+@cache
+def compiled_models() -> tuple[str, ...]:
+    """Every model as the statement that makes it, in an order in which each finds what it reads."""
+    from graphlib import TopologicalSorter
+
+    from orchestration.dbt import compile_project
+
+    with tempfile.TemporaryDirectory() as scratch:
+        nodes: Mapping[str, Any] = compile_project(Path(scratch))
+    order = TopologicalSorter({key: [on for on in node.depends_on.nodes if on in nodes] for key, node in nodes.items()})
+    return tuple(
+        f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
+        for node in (nodes[key] for key in order.static_order())
+    )
+
+
+def run_night(workspace: Path, as_of: datetime) -> None:
+    """Land, compute, post and publish, as the job does."""
+    models = compiled_models()
+    with warehouse.connect(workspace) as con:
+        verbs.take_in(con, workspace, as_of)
+        verbs.bring_in(con, workspace, as_of)
+        con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
+        for model in models:
+            con.execute(model)
+        post(con, workspace, as_of)
+        publish.publish(con, workspace)
+
+
+def published(workspace: Path) -> Tables:
+    """What a reader sees."""
+    with duckdb.connect(str(workspace / "published" / "tallyhouse.duckdb"), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        tables: Tables = {}
+        for name in publish.TABLES:
+            rows = con.execute(f"FROM billing.{name}")
+            columns = [column[0] for column in rows.description or ()]
+            tables[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
+        return tables
+
