@@ -55,15 +55,17 @@ def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
 
 
 def _comment(con: duckdb.DuckDBPyConnection) -> None:
-    """Carry the models' descriptions over, so that the file explains itself."""
-    for table in TABLES:
-        comments = con.execute(
-            "SELECT comment FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'billing' "
-            "AND view_name = ?",
-            [table],
-        ).fetchone()
-        if comments and comments[0]:
-            con.execute(f"COMMENT ON TABLE published.billing.{table} IS {_text(comments[0])}")
+    """Carry the descriptions of the models and their columns over, so that the file explains itself."""
+    described = """
+        SELECT 'TABLE', view_name, NULL, comment FROM duckdb_views()
+        WHERE database_name = current_database() AND schema_name = 'billing' AND comment IS NOT NULL
+        UNION ALL
+        SELECT 'COLUMN', table_name, column_name, comment FROM duckdb_columns()
+        WHERE database_name = current_database() AND schema_name = 'billing' AND comment IS NOT NULL"""
+    for kind, table, column, comment in con.execute(described).fetchall():
+        if table in TABLES:
+            name = f'{table}."{column}"' if column else table
+            con.execute(f"COMMENT ON {kind} published.billing.{name} IS {_text(comment)}")
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -5,18 +5,19 @@ Thin on purpose: each asks a room to do its work and shows what it did.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
-from assets import books, post, publish
-from assets.catalogue import closed_periods, last_as_of, write_catalogue, write_months
+from assets import books, post, publish, shown
+from assets.catalogue import closed_periods, last_as_of, refuse_going_back, write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
-from assets.core.instants import format_instant
-from assets.core.refusal import Refusal
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night, partitions
 from assets.progress import tell
@@ -28,12 +29,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     """Check the catalogue and account files whole, then put them into the warehouse; the first thing a night does."""
     books.ensure_books(con)
     ensure_tables(con)
-    last = last_as_of(con)
-    if last and as_of < last:
-        raise Refusal(
-            f"as_of {format_instant(as_of)} lies before the last run's {format_instant(last)}; "
-            "nights go forward only: give a later --as-of."
-        )
+    refuse_going_back(last_as_of(con), as_of)
     loaded = load(workspace, closed_periods(con), as_of)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
@@ -48,60 +44,92 @@ def bring_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -
     return result
 
 
-@dg.asset(group_name="raw", kinds={"yaml", "csv", "duckdb"}, partitions_def=partitions, pool=POOL)
-def catalogue(night: Night) -> dg.MaterializeResult:  # type: ignore[type-arg]
+# Dagster still calls backfill policies a beta; whether its warning or its API changes first, the pin decides.
+warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+
+# Every night is a run of its own, also in a backfill: the books go forward one night at a time.
+asset = partial(dg.asset, partitions_def=partitions, pool=POOL, backfill_policy=dg.BackfillPolicy.multi_run(1))
+
+
+@asset(group_name="raw", kinds={"yaml", "csv", "duckdb"}, owners=["team:billing"])
+def catalogue(night: Night) -> dg.MaterializeResult[None]:
     """What is sold and who buys: the files of catalog/ and accounts/, checked whole before anything is written."""
     with night.connect() as con:
         loaded = take_in(con, night.root, night.clock)
+        periods = shown.one(con, "SELECT count(*) FROM catalog.periods")
     for warning in loaded.warnings:
         tell("warning", warning)
-    tell(
-        "catalogue",
-        f"{len(loaded.plans)} plans, {len(loaded.meters)} meters, {len(loaded.sources)} sources, "
-        f"{len(loaded.accounts)} accounts",
-        warnings=len(loaded.warnings),
-    )
-    return dg.MaterializeResult(
-        metadata={
-            "plans": len(loaded.plans),
-            "meters": len(loaded.meters),
-            "sources": len(loaded.sources),
-            "accounts": len(loaded.accounts),
-            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in loaded.warnings) or "none"),
-        }
-    )
+    counts = {
+        "plans": len(loaded.plans),
+        "meters": len(loaded.meters),
+        "sources": len(loaded.sources),
+        "accounts": len(loaded.accounts),
+        "open_periods": periods,
+    }
+    tell("catalogue", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()), **counts)
+    return dg.MaterializeResult(metadata={**counts, "warnings": shown.listed(loaded.warnings)})
 
 
-@dg.asset(group_name="raw", kinds={"duckdb"}, deps=[catalogue], partitions_def=partitions, pool=POOL)
-def landed(night: Night) -> dg.MaterializeResult:  # type: ignore[type-arg]
+@asset(group_name="raw", kinds={"duckdb"}, deps=[catalogue], owners=["team:billing"])
+def landed(night: Night) -> dg.MaterializeResult[None]:
     """New raw files, read exactly: every row of theirs as the usages it stands for, or with the reason why not."""
     with night.connect() as con:
         result = bring_in(con, night.root, night.clock)
+        metadata = shown.batch(con)
     for warning in result.warnings:
         tell("warning", warning)
-    tell("landed", f"{result.rows} rows of {len(result.files)} files", rows=result.rows, files=len(result.files))
-    return dg.MaterializeResult(metadata={"dagster/row_count": result.rows, "files": len(result.files)})
+    counts = {"files": len(result.files), "rows": result.rows, "ignored": result.ignored, "usages": result.usages}
+    tell(
+        "landed",
+        f"{result.rows} rows of {len(result.files)} new files stand for {result.usages} usages; {result.ignored} ignored, "
+        f"{result.read_again} held rows read again",
+        **counts,
+        read_again=result.read_again,
+    )
+    return dg.MaterializeResult(
+        metadata={**counts, "read_again": result.read_again, "dagster/row_count": result.usages, **metadata}
+    )
 
 
-@dg.asset(
+@asset(
     group_name="books",
     kinds={"duckdb"},
-    deps=["invoice_items", "periods", "charges", "daily_refresh", "credits", "ledger", "quarantine", "files", "runs"],
-    partitions_def=partitions,
-    pool=POOL,
+    deps=list(publish.TABLES),
+    owners=["team:billing"],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_row_is_accounted_for",
+            asset="posted",
+            description="Of every file, rows = accepted + duplicate + ignored + quarantined, counted where they ended.",
+        )
+    ],
 )
-def posted(night: Night) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Tonight entered into the books, in one transaction: usage, closes, lines, credit, rows held."""
     with night.connect() as con:
         counts = post.post(con, night.root, night.clock)
-    tell("posted", f"{counts['usages']} usages, {counts['closed_periods']} periods closed, {counts['lines']} lines", **counts)
-    return dg.MaterializeResult(metadata=dict(counts))
+        metadata = shown.books(con)
+        lost = shown.table(con, shown.UNACCOUNTED)
+    tell(
+        "posted",
+        f"{counts['usages']} usages, {counts['held']} rows held, {counts['closed_periods']} periods closed, "
+        f"{counts['lines']} lines",
+        **counts,
+    )
+    yield dg.MaterializeResult(metadata={**counts, **metadata})
+    yield dg.AssetCheckResult(check_name="every_row_is_accounted_for", passed=lost is None, metadata={"files": lost or "none"})
+    if lost is not None:
+        raise dg.Failure(f"check every_row_is_accounted_for failed; nothing was published. Files:\n{lost}", allow_retries=False)
 
 
-@dg.asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=[posted], partitions_def=partitions, pool=POOL)
-def published(night: Night) -> dg.MaterializeResult:  # type: ignore[type-arg]
+@asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=[posted], owners=["team:billing"])
+def published(night: Night) -> dg.MaterializeResult[None]:
     """The file that readers open, replaced whole, and the same tables as CSV and Parquet."""
     with night.connect() as con:
         rows = publish.publish(con, night.root)
-    tell("published", str(night.root / "published" / "tallyhouse.duckdb"), **rows)
-    return dg.MaterializeResult(metadata={**rows, "dagster/row_count": sum(rows.values())})
+        metadata = shown.published(con)
+    file = night.root / "published" / "tallyhouse.duckdb"
+    tell("published", str(file), **rows)
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(file), "dagster/row_count": sum(rows.values()), **rows, **metadata}
+    )

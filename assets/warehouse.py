@@ -44,6 +44,24 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def peek(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """The warehouse read-only, if it has its tables and nobody is writing; making and touching nothing."""
+    if not path(workspace).exists():
+        yield None
+        return
+    try:
+        con = duckdb.connect(str(path(workspace)), read_only=True)
+    except duckdb.IOException:  # a run holds it, and will be named by whoever asks for the lock
+        yield None
+        return
+    try:
+        has_books = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'books' AND table_name = 'runs'")
+        yield con if has_books.fetchone() else None
+    finally:
+        con.close()
+
+
+@contextmanager
 def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
     """Hold the workspace for one run. The system releases the lock of a run that dies, however it dies."""
     lock = path(workspace).parent / "run.lock"

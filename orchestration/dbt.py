@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import warehouse
+from assets import shown, warehouse
 from assets.night import Night, partitions
 from assets.progress import tell
 from assets.verbs import POOL
@@ -90,6 +90,7 @@ def compile_project(workspace: Path) -> dict[str, Any]:
 
 
 def _invoke(workspace: Path, command: str, *options: str) -> Any:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -98,7 +99,10 @@ def _invoke(workspace: Path, command: str, *options: str) -> Any:
     os.environ["TALLYHOUSE_MEMORY"] = warehouse.settings(workspace)["memory_limit"]
     manifest = Manifest.from_msgpack(manifest_files()[0].read_bytes())
     flags = _flags(warehouse.path(workspace).parent / "dbt")
-    done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
+    try:
+        done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
+    finally:
+        DuckDBConnectionManager.close_all_connections()  # or dbt keeps the file open as long as the process lives
     if done.exception:
         raise done.exception
     return done.result
@@ -126,33 +130,40 @@ def make_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
     # Many source tables are one room: the duplicate keys are meant.
     translator = Translator(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
-    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, partitions_def=partitions, pool=POOL, name="models")
-    def models(night: Night) -> Iterator[Any]:
+    @dbt_assets(
+        manifest=manifest,
+        dagster_dbt_translator=translator,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
+        pool=POOL,
+        name="models",
+    )
+    def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         failed: list[str] = []
-        for result in build(night.root):
+        results = build(night.root)
+        with night.connect() as con:
+            rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
+        for result in results:
             node = result.node
             if node.resource_type == "model":
                 if result.status != "success":
                     raise dg.Failure(f"model {node.name} failed: {result.message}", allow_retries=False)
-                spec = translator.get_asset_spec(manifest, node.unique_id, None)
-                yield dg.MaterializeResult(asset_key=spec.key, metadata={"seconds": round(result.execution_time, 2)})
+                metadata = {"seconds": round(result.execution_time, 2), **rows.get(node.name, {})}
+                yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
             elif node.resource_type == "test":
-                passed = result.status in ("pass", "warn")
-                parent = node.attached_node or next(n for n in node.depends_on.nodes if n.startswith("model."))
-                spec = translator.get_asset_check_spec(
-                    translator.get_asset_spec(manifest, parent, None), manifest, node.unique_id, None
+                check = checks[node.unique_id]
+                is_passed = result.status in ("pass", "warn")
+                yield dg.AssetCheckResult(
+                    asset_key=check.asset_key,
+                    check_name=check.name,
+                    passed=is_passed,
+                    metadata={"rows": result.failures or 0},
                 )
-                if spec:
-                    yield dg.AssetCheckResult(
-                        asset_key=spec.asset_key,
-                        check_name=spec.name,
-                        passed=passed,
-                        metadata={"rows": result.failures or 0},
-                    )
-                if not passed:
+                if not is_passed:
                     failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
         if failed:
-            raise dg.Failure("; ".join(failed), allow_retries=False)
-        tell("reckoned", "models built and checked")
+            raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
+        tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 
+    checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
     return models

@@ -9,7 +9,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from assets import progress, warehouse
-from assets.catalogue import last_as_of
+from assets.catalogue import nights_done
 from assets.core.instants import format_instant, parse_instant
 from data import DEMO
 from orchestration.run import night
@@ -22,12 +22,12 @@ def play(workspace: Path) -> None:
     for file in sorted(path.relative_to(DEMO).as_posix() for path in DEMO.rglob("*") if path.is_file()):
         if file != "nights.yaml" and file not in arrivals:
             _arrive(workspace, file)
-    last = _last_night(workspace)
+    done = _nights_done(workspace)
     for each in nights:
         as_of = parse_instant(str(each["as_of"]))
         for file in each["arrives"]:
             _arrive(workspace, file)
-        if last is None or as_of > last:
+        if as_of not in done:
             progress.tell("night", f"as of {format_instant(as_of)}. {each['story']}", as_of=format_instant(as_of))
             night(workspace, as_of)
 
@@ -39,8 +39,6 @@ def _arrive(workspace: Path, file: str) -> None:
         shutil.copyfile(DEMO / file, target)
 
 
-def _last_night(workspace: Path) -> datetime | None:
-    if not warehouse.path(workspace).exists():
-        return None
-    with warehouse.connect(workspace) as con:
-        return last_as_of(con)
+def _nights_done(workspace: Path) -> set[datetime]:
+    with warehouse.peek(workspace) as con:
+        return nights_done(con) if con else set()

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from assets import warehouse
+from assets.catalogue import closed_periods, last_as_of, refuse_going_back
+from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from orchestration.settings import dagster_home
@@ -17,6 +20,7 @@ def night(workspace: Path, as_of: datetime) -> None:
     """Run the night of `as_of` to its end, or raise: Refusal for what a person can mend, anything else for a failure."""
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    _refuse_early(workspace, as_of)
     os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace)
     dagster_home(workspace)
 
@@ -33,6 +37,14 @@ def night(workspace: Path, as_of: datetime) -> None:
             partition_key=as_of.strftime("%Y-%m-%d"),
             tags={"tallyhouse/as_of": format_instant(as_of)},
         )
+
+
+def _refuse_early(workspace: Path, as_of: datetime) -> None:
+    """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
+    with warehouse.peek(workspace) as con:
+        closed, last = (closed_periods(con), last_as_of(con)) if con else ([], None)
+    refuse_going_back(last, as_of)
+    load(workspace, closed, as_of)
 
 
 @cache

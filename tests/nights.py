@@ -18,6 +18,7 @@ import duckdb
 
 from assets import publish, verbs, warehouse
 from assets.post import post
+from tests.golden.case import Script
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -38,8 +39,8 @@ def compiled_models() -> tuple[str, ...]:
     )
 
 
-def run_night(workspace: Path, as_of: datetime) -> None:
-    """Land, compute, post and publish, as the job does."""
+def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> None:
+    """Land, compute, post and publish, as the job does; a night nobody looks at need not be published."""
     models = compiled_models()
     with warehouse.connect(workspace) as con:
         verbs.take_in(con, workspace, as_of)
@@ -48,7 +49,15 @@ def run_night(workspace: Path, as_of: datetime) -> None:
         for model in models:
             con.execute(model)
         post(con, workspace, as_of)
-        publish.publish(con, workspace)
+        if is_published:
+            publish.publish(con, workspace)
+
+
+def play(script: Script, workspace: Path) -> Tables:
+    """All nights of a script, each with what arrives before it; what a reader sees after the last."""
+    for night in range(1, len(script.nights) + 1):
+        run_night(workspace, script.before(night, workspace), is_published=night == len(script.nights))
+    return published(workspace)
 
 
 def published(workspace: Path) -> Tables:

@@ -46,7 +46,7 @@ def read_again(
         rows = f"""
             again AS (
                 SELECT raw_file, raw_line, landed_at, coalesce(row_json, raw_text) AS line, raw_text AS text,
-                    CAST(NULL AS VARCHAR) AS trouble
+                    CAST(NULL AS VARCHAR) AS trouble, true AS is_doubtful
                 FROM {_HELD}
                 WHERE source = {literal(source.name)}
             )"""

@@ -20,6 +20,7 @@ from assets.landing.again import read_again
 from assets.landing.edge import Reading
 from assets.landing.links import clear_links, keep, spool
 from assets.landing.mapping import mapping
+from assets.landing.readers import doubts
 from assets.landing.reckon import Formula, Weights
 from assets.landing.session import landing_session, registered
 from assets.landing.shapes import shapes
@@ -129,7 +130,7 @@ def _read_new(
         mapped = mapping(source, weights, len(formulas))
         formulas.extend(mapped.formulas)
         with spool(workspace) as directory:
-            for shape in shapes(source.format, readings, directory):
+            for shape in shapes(source.format, readings, directory, doubts(mapped)):
                 with registered(con, shape.lines, shape.batches()) as lines:
                     con.execute(f"INSERT INTO landing.batch WITH {shape.cells(mapped, lines)}, {mapped.select}")
     return read
@@ -179,7 +180,7 @@ def _list_files(
             "UPDATE landing.files SET mtime_ns = $2, ctime_ns = $3 WHERE raw_file = $1",
             [raw_file, stat.mtime_ns, stat.ctime_ns],
         )
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (file.raw_file, file.source, file.rows, file.ignored, file.bytes, one.reading.sha256, one.stat.mtime_ns,
          one.stat.ctime_ns, one.reading.landed_at, one.source.format)
         for file, one in zip(files, read, strict=True)
@@ -189,7 +190,9 @@ def _list_files(
         for raw_file, (stat, digest) in found.unmatched.items()
     ]
     if rows:
-        columns = [pa.array(list(column), kind) for column, kind in zip(zip(*rows, strict=True), _FILES.types, strict=True)]
+        columns = [
+            pa.array(list(column), kind) for column, kind in zip(zip(*rows, strict=True), _FILES.types, strict=True)
+        ]
         con.register(_NEW, pa.table(columns, schema=_FILES))
         try:
             con.execute(f"INSERT INTO landing.files BY NAME SELECT * FROM {_NEW}")

@@ -86,7 +86,8 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
             FROM emitted
             WHERE emit_no IS NOT NULL
         ), keyed AS (
-            SELECT named.*, CASE WHEN emit_no >= 0 THEN sha256({_identity(source, columns)}) END AS hash
+            SELECT named.*, CASE WHEN emit_no >= 0 THEN sha256({_identity(source, columns)}) END AS hash,
+                {_members(source)} AS members
             FROM named
         )
         SELECT
@@ -97,7 +98,8 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
             {_readable(columns[source.actor]) if source.actor else "NULL"} AS actor,
             {_per_emit(source.emits, lambda _, n: _value(f"q{n}", "DECIMAL(38, 9)", formulas))} AS quantity,
             {_per_emit(source.emits, lambda e, n: _cost(e, n, formulas))} AS cost,
-            {_context(source)} AS context, landed_at,
+            {_readable("CASE WHEN emit_no >= 0 AND members <> '' THEN '{' || members || '}' END")} AS context,
+            landed_at,
             split_part(problem[3:], '|', 1) AS reason,
             substr(problem, strpos(problem, '|') + 1) AS detail,
             CASE WHEN {"true" if keep_text else "problem IS NOT NULL"}
@@ -258,18 +260,13 @@ def _identity_hi(source: Source, columns: dict[str, str]) -> str:
     return f"CASE WHEN emit_no >= 0 THEN CAST('0x' || left(sha256({parts}), 32) AS UHUGEINT) END"
 
 
-def _context(source: Source) -> str:
-    """A JSON object of the keys that have a value, in the catalogue's order; a number that a reader might round is
-    text as written."""
-    if not source.context:
-        return "CAST(NULL AS VARCHAR)"
-    parts = []
+def _members(source: Source) -> str:
+    """The inside of the context's JSON object, in the catalogue's order: keys that have a value, and as text what a
+    reader of JSON might round."""
+    members = []
     for number, key in enumerate(source.context, 1):
         value, name = f"c{number}", literal(json.dumps(key, ensure_ascii=False) + ":")
-        inexact = f"regexp_full_match({value}, '-?[0-9]+[.eE].*|[-0-9]{{19,}}')"
-        parts.append(
-            f"CASE WHEN {value} NOT IN ('null', '\"\"') "
-            f"THEN {name} || CASE WHEN {inexact} THEN '\"' || {value} || '\"' ELSE {value} END END"
-        )
-    joined = f"concat_ws(',', {', '.join(parts)})"
-    return f"CASE WHEN trouble IS NULL AND emit_no >= 0 THEN '{{' || nullif({joined}, '') || '}}' END"
+        is_inexact = f"NOT starts_with({value}, '\"') AND regexp_full_match({value}, '-?[0-9]+[.eE].*|[-0-9]{{19,}}')"
+        shown = f"CASE WHEN {is_inexact} THEN '\"' || {value} || '\"' ELSE {value} END"
+        members.append(f"CASE WHEN {value} NOT IN ('null', '\"\"') THEN {name} || {shown} END")
+    return f"concat_ws(',', {', '.join(members)})" if members else "CAST(NULL AS VARCHAR)"

@@ -119,11 +119,11 @@ def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any]:
 
 
 def _is_instant(kind: Any) -> bool:
-    return pa.types.is_timestamp(kind) and kind.tz is not None
+    return bool(pa.types.is_timestamp(kind)) and kind.tz is not None
 
 
 def _is_bytes(kind: Any) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return bool(pa.types.is_binary(kind)) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def _text(column: str, kind: Any) -> str:

@@ -6,53 +6,71 @@ from collections.abc import Sequence
 
 from assets.landing.mapping import Mapping
 from assets.landing.sql import json_path, listed, literal
-from assets.landing.suspects import suspects
+from assets.landing.suspects import Suspects, suspects
 
 CAREFUL = "tallyhouse_careful"  # a line of JSON -> the same for SQL to read exactly; a function of Python's
 
 NAMELESS = "its identity, account or actor is an object or a list"
 _NO_OBJECT = "it is no JSON object"
+# Text that can be nothing but a string (no number, true, false, null, object or list) and needs no escape.
+_PLAIN_WORDS = r'[^-0-9tfn\[{"\\\x00-\x1f][^"\\\x00-\x1f]*'
 _ROW = "raw_file, raw_line, landed_at"
 
 
+def doubts(mapping: Mapping) -> str:
+    """The regular expression that finds the lines of JSON in which something must be looked at again."""
+    return _suspects(mapping).any
+
+
+def _suspects(mapping: Mapping) -> Suspects:
+    return suspects(mapping.numbers, (*mapping.texts, *mapping.contexts))
+
+
 def json_cells(mapping: Mapping, lines: str) -> str:
-    """From lines of JSON. One scan spares most lines any doubt; of the others the keys are compared before Python is
-    asked, because many logs have the same name in two objects."""
-    found = suspects(mapping.numbers, (*mapping.texts, *mapping.contexts))
+    """From lines of JSON. Most are beyond doubt; of the others the keys are compared before Python is asked, because
+    many logs have the same name in two objects."""
+    found = _suspects(mapping)
     objects = [literal("$") if not path else json_path(path.split(".")) for path in found.objects]
     is_repeated = (
         f"coalesce(len(list_filter(try(json_keys(line, {listed(objects)})), "
         "lambda keys: len(keys) <> len(list_distinct(keys)))) > 0, false)"
     )
     names = listed(json_path(path.split(".")) for path in mapping.names)
+    paths = tuple(dict.fromkeys((*mapping.paths, *mapping.contexts)))
+    columns = [f"nullif(v[{number}], '') AS v{number}" for number in range(1, len(mapping.paths) + 1)]
+    columns += [
+        f"{_context_json(f'v[{paths.index(path) + 1}]', path)} AS c{number}"
+        for number, path in enumerate(mapping.contexts, 1)
+    ]
     return f"""
         doubted AS (
-            SELECT {_ROW}, line, trouble, CASE
-                WHEN trouble IS NOT NULL OR NOT regexp_matches(line, {literal(found.any)}) THEN false
-                ELSE regexp_matches(line, {literal(found.odd)}) OR {is_repeated} END AS is_suspect
+            SELECT {_ROW}, line, trouble, CASE WHEN trouble IS NULL AND is_doubtful
+                THEN regexp_matches(line, {literal(found.odd)}) OR {is_repeated} ELSE false END AS is_suspect
             FROM {lines}
         ), exact AS (
             SELECT {_ROW}, line, trouble, is_suspect,
                 CASE WHEN trouble IS NULL THEN CASE WHEN is_suspect THEN {CAREFUL}(line) ELSE line END END AS json
             FROM doubted
         ), read AS (
-            SELECT {_ROW}, line, trouble, {_extracted("json", mapping)},
+            SELECT {_ROW}, line, trouble, json,
+                try(json_extract_string(json, {listed(json_path(path.split(".")) for path in paths)})) AS v,
                 CASE WHEN is_suspect THEN list_has_any(json_type(json, {names}), ['OBJECT', 'ARRAY']) END AS is_nameless
             FROM exact
         ), cells AS (
             SELECT {_ROW}, line AS text,
                 CASE WHEN trouble IS NOT NULL THEN trouble WHEN v IS NULL THEN {literal(_NO_OBJECT)}
                     WHEN is_nameless THEN {literal(NAMELESS)} END AS trouble,
-                {_columns(mapping)}
+                {", ".join(columns)}
             FROM read
         )"""
 
 
-def _extracted(json: str, mapping: Mapping) -> str:
-    texts = listed(json_path(path.split(".")) for path in mapping.paths)
-    contexts = listed(json_path(path.split(".")) for path in mapping.contexts)
-    context = f"try(json_extract({json}, {contexts}))" if mapping.contexts else "CAST([] AS VARCHAR[])"
-    return f"try(json_extract_string({json}, {texts})) AS v, {context} AS c"
+def _context_json(text: str, path: str) -> str:
+    """The JSON of a value whose text is known: plain words only need quotes, for the rest the line is read again."""
+    return (
+        f"CASE WHEN regexp_full_match({text}, {literal(_PLAIN_WORDS)}) THEN '\"' || {text} || '\"' "
+        f"WHEN {text} IS NOT NULL THEN CAST(json_extract(json, {json_path(path.split('.'))}) AS VARCHAR) END"
+    )
 
 
 def _columns(mapping: Mapping) -> str:

@@ -24,10 +24,11 @@ class Shape:
     texts: Callable[[str], str]  # the relation of lines -> a SELECT of raw_line, raw_text and row_json
 
 
-def shapes(file_format: str, readings: list[Reading], spool: Path) -> Iterator[Shape]:
-    """`spool` is a directory for what must be unpacked before it can be read."""
+def shapes(file_format: str, readings: list[Reading], spool: Path, doubts: str | None = None) -> Iterator[Shape]:
+    """`spool` is a directory for what must be unpacked before it can be read; `doubts` finds the lines of JSON that
+    must be read with care."""
     if file_format == "ndjson":
-        yield _json_shape(tuple(readings))
+        yield _json_shape(tuple(readings), doubts)
         return
     by_key: dict[object, tuple[object, list[Reading]]] = {}
     for reading in readings:
@@ -41,11 +42,11 @@ def shapes(file_format: str, readings: list[Reading], spool: Path) -> Iterator[S
             yield _parquet_shape(tuple(alike), key, spool)
 
 
-def _json_shape(readings: tuple[Reading, ...]) -> Shape:
+def _json_shape(readings: tuple[Reading, ...], doubts: str | None) -> Shape:
     return Shape(
         readings,
         LINES,
-        lambda: (batch for reading in readings for batch in json_batches(reading)),
+        lambda: (batch for reading in readings for batch in json_batches(reading, doubts)),
         json_cells,
         lambda lines: f"SELECT raw_file, raw_line, line AS raw_text, CAST(NULL AS VARCHAR) AS row_json FROM {lines}",
     )

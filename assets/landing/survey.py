@@ -154,20 +154,20 @@ def pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-_GLOB_TOKEN = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_GLOB_PIECE = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 def _name_pattern(step: str) -> str:
     parts: list[str] = []
-    for token in _GLOB_TOKEN.findall(step):
-        if token[0] == "*":
+    for piece in _GLOB_PIECE.findall(step):
+        if piece[0] == "*":
             parts.append("[^/]*")
-        elif token == "?":
+        elif piece == "?":
             parts.append("[^/]")
-        elif len(token) > 1:  # a class such as [0-9] or [!a]
-            inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+        elif len(piece) > 1:  # a class such as [0-9] or [!a]
+            inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
             is_not = inside.startswith("!")
             parts.append("(?!/)[" + ("^" if is_not else "") + inside.removeprefix("!").replace("^", "\\^") + "]")
         else:
-            parts.append(re.escape(token))
+            parts.append(re.escape(piece))
     return "".join(parts)

@@ -9,6 +9,9 @@ billed as (
         lines.subscription_id,
         lines.period_start,
         lines.charge,
+        any_value(lines.account_id) as account_id,
+        max(lines.period_end) as period_end,
+        any_value(lines.currency) as currency,
         sum(lines.amount_minor) as billed_minor,
         count(*) as lines
     from {{ source('books', 'lines') }} as lines
@@ -47,10 +50,33 @@ differences as (
             and charges.charge = billed.charge
 ),
 
+-- A period billed by its threshold may be gone from the account files before it closes; what was billed for it is
+-- owed by nobody.
+vanished as (
+    select
+        billed.subscription_id,
+        billed.account_id,
+        billed.period_start,
+        billed.period_end,
+        billed.charge,
+        billed.currency,
+        cast(null as decimal(38, 18)) as quantity,
+        cast(0 as decimal(38, 18)) as owed,
+        -billed.billed_minor as amount_minor,
+        billed.lines as lines_before,
+        'adjustment' as reason
+    from billed
+    anti join {{ ref('int_periods__slices') }} as slices
+        on billed.subscription_id = slices.subscription_id and billed.period_start = slices.period_start
+    where not starts_with(billed.charge, 'credit:')
+),
+
 charged as (
-    select *
-    from differences
+    select * from differences
     where reason is not null and amount_minor <> 0
+    union all by name
+    select * from vanished
+    where amount_minor <> 0
 ),
 
 -- Credit: the positive net of a period's new lines, period after period, laid along the balances of the grants, grant after

@@ -44,12 +44,12 @@ metered_owed as (
                 when model is null then {{ money('units * 1000') }}
                 when model = 'package'
                     then cast(
-                        price * greatest(
-                            (units * package_per - package_free * denominator + package_size * denominator - 1)
-                            // (package_size * denominator),
-                            0
-                        ) as decimal(38, 18)
-                    )
+                            price * greatest(
+                                (units * package_per - package_free * denominator + package_size * denominator - 1)
+                                // (package_size * denominator),
+                                0
+                            ) as decimal(38, 18)
+                        )
                 when digits = 15 then base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)', 15) }}
                 else base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)') }}
             end

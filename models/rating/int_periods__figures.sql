@@ -31,7 +31,9 @@ periods as (
         arg_max(is_overage, slice_no) as is_overage,
         nullif(arg_max(coalesce(threshold, -1), slice_no), -1) as threshold,
         arg_max(minimum, slice_no) as minimum,
-        {{ money(divide_round(femto('sum(included * seats * (slice_us // unit_us))') ~ ' * 1000', 'any_value(period_us // unit_us)')) }}
+        {{ money(
+            divide_round(femto('sum(included * seats * (slice_us // unit_us))') ~ ' * 1000', 'any_value(period_us // unit_us)')
+        ) }}
             as included
     from measured
     group by subscription_id, period_start

@@ -3,8 +3,35 @@ with slices as (
     select * from {{ ref('int_periods__slices') }}
 ),
 
+-- A late change of a level also moves the closed periods after it that it landed in time for.
+levels as (
+    select
+        slices.subscription_id,
+        slices.account_id,
+        slices.period_start,
+        slices.period_end,
+        slices.period_end + to_microseconds(slices.late_window_us) as late_at,
+        charges.meter
+    from slices
+    inner join {{ ref('int_catalogue__charges') }} as charges
+        on
+            slices.catalog_id = charges.catalog_id
+            and slices.plan = charges.plan
+            and slices.version_from = charges.version_from
+    where slices.is_closed and charges.aggregate = 'time_weighted'
+),
+
 arrived as (
-    select distinct slices.subscription_id, slices.period_start
+    select levels.subscription_id, levels.period_start
+    from {{ ref('int_ledger__new') }} as entries
+    inner join levels
+        on
+            entries.account_id = levels.account_id
+            and entries.meter = levels.meter
+            and entries.occurred_at < levels.period_end
+            and entries.landed_at <= levels.late_at
+    union
+    select slices.subscription_id, slices.period_start
     from {{ ref('int_ledger__new') }} as entries
     asof inner join slices on entries.subscription_id = slices.subscription_id and entries.occurred_at >= slices.lookup_from
     where slices.is_closed and entries.occurred_at < slices.period_end

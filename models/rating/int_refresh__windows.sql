@@ -20,17 +20,18 @@ windows as (
         periods.period_start + to_microseconds(numbers.window_no * 86400000000) as window_start
     from periods
     cross join settings
-    cross join lateral (
-        select unnest(
-            range(
-                0,
-                least(
-                    (periods.period_us - 1) // 86400000000,
-                    (epoch_us(settings.as_of) - epoch_us(periods.period_start)) // 86400000000
-                ) + 1
-            )
-        ) as window_no
-    ) as numbers
+    cross join
+        lateral (
+            select unnest(
+                range(
+                    0,
+                    least(
+                        (periods.period_us - 1) // 86400000000,
+                        (epoch_us(settings.as_of) - epoch_us(periods.period_start)) // 86400000000
+                    ) + 1
+                )
+            ) as window_no
+        ) as numbers
     where periods.period_start <= settings.as_of
 ),
 

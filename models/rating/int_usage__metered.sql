@@ -51,30 +51,32 @@ counted as (
             when 'latest' then {{ nano('arg_max(rated.quantity, (rated.occurred_at, rated.key_hi, rated.key_lo))') }}
             when 'unique_count'
                 then cast(
-                    count(
-                        distinct if(
-                            charges.of_field = 'actor',
-                            rated.actor,
-                            cast(json_extract(rated.context, {{ json_pointer('charges.of_field') }}) as varchar)
-                        )
-                    ) as hugeint
-                ) * 1000000000
+                        count(
+                            distinct if(
+                                charges.of_field = 'actor',
+                                rated.actor,
+                                cast(json_extract(rated.context, {{ json_pointer('charges.of_field') }}) as varchar)
+                            )
+                        ) as hugeint
+                    ) * 1000000000
         end as units,
         cast(
             sum(
                 case
                     when charges.is_clamped
                         then least(
-                            greatest(
-                                charges.fixed + case charges.aggregate
-                                    when 'cost'
-                                        then {{ times_ratio(femto('rated.cost'), 'charges.rate_num', 'charges.rate_den', 15) }}
-                                    else {{ times_ratio(nano('rated.quantity'), 'charges.rate_num', 'charges.rate_den') }}
-                                end,
-                                charges.min_amount
-                            ),
-                            charges.max_amount
-                        )
+                                greatest(
+                                    charges.fixed + case charges.aggregate
+                                        when 'cost'
+                                            then {{ times_ratio(
+                                                femto('rated.cost'), 'charges.rate_num', 'charges.rate_den', 15
+                                            ) }}
+                                        else {{ times_ratio(nano('rated.quantity'), 'charges.rate_num', 'charges.rate_den') }}
+                                    end,
+                                    charges.min_amount
+                                ),
+                                charges.max_amount
+                            )
                 end
             ) as decimal(38, 18)
         ) as clamped

@@ -183,7 +183,9 @@ def _context(row: Any, source: Source) -> str | None:
 def _plain(value: Any) -> Any:
     """Whole numbers of up to 18 characters stay numbers; others become text as written."""
     if isinstance(value, Written):
-        return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) and len(value) <= 18 and value != "-0" else str(value)
+        return (
+            int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) and len(value) <= 18 and value != "-0" else str(value)
+        )
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -17,6 +17,8 @@ from assets.core.catalogue.models import Emit, Field, OccurredAt, Product, Sourc
 from assets.core.catalogue.models import Number as Literal
 from assets.landing import Landed, land
 
+at = datetime.fromisoformat  # an instant of the warehouse: UTC, without saying so
+
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 WEIGHTS: dict[str, dict[str, Decimal]] = {
     "kinds": {"create": Decimal(1), "export": Decimal("2.5"), "default": Decimal(3)},

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from assets.core.catalogue.models import OccurredAt, Source
+from assets.landing import readers
+from assets.landing.suspects import Suspects
 from tests.corpus.oracle import Usage, usages
 from tests.corpus.workbench import MONEY, RICH, WEIGHTS, Bench, bench
 
@@ -34,7 +37,24 @@ words = st.text(max_size=6) | st.sampled_from(
     ["usage", "create", "export", "other", "1", "1.0", "true", "x", "", " ", "a|b", "é", "😀", "\x00", "\x1f", "'", '"']
 )
 odd_numbers = st.sampled_from(
-    ["1_000", "0x10", "inf", "NaN", "-Infinity", "+5", "+0.5", " 7 ", "\t8\n", ".5", "5.", "1e", "--1", "１", "1e-3", "07"]
+    [
+        "1_000",
+        "0x10",
+        "inf",
+        "NaN",
+        "-Infinity",
+        "+5",
+        "+0.5",
+        " 7 ",
+        "\t8\n",
+        ".5",
+        "5.",
+        "1e",
+        "--1",
+        "１",
+        "1e-3",
+        "07",
+    ]
 )
 instants = st.builds(
     lambda date, gap, time, fraction, offset: date + gap + time + fraction + offset,
@@ -75,8 +95,8 @@ def written(pairs: Iterable[tuple[str, str]], gap: str, comma: str) -> str:
 objects = st.builds(written, members(scalars), spaces, st.just(","))
 values = scalars | objects | st.lists(scalars, max_size=2).map(lambda items: "[" + ",".join(items) + "]")
 good_inner = st.fixed_dictionaries(
-    {"id": words.map(json.dumps), "user": words.map(json.dumps), "kind": st.sampled_from(['"create"', '"export"', '"z"']),
-     "a": numbers, "b": numbers, "box": scalars}
+    {"id": words.map(json.dumps), "user": words.map(json.dumps),
+     "kind": st.sampled_from(['"create"', '"export"', '"z"']), "a": numbers, "b": numbers, "box": scalars}
 ).map(lambda found: written(found.items(), "", ","))  # fmt: skip
 good_row = st.fixed_dictionaries(
     {"id": words.map(json.dumps), "t": instants.map(json.dumps) | numbers, "acct": words.map(json.dumps),
@@ -125,13 +145,23 @@ def in_order(found: list[Usage]) -> list[Usage]:
 
 
 @pytest.mark.parametrize("source", [MONEY, RICH, CLOCK], ids=lambda source: source.name)
-@given(found=st.lists(lines, min_size=1, max_size=40))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(found=st.lists(lines, min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @example(found=['{"id":1,"t":"2026-05-01T00:00:00Z","v":0.1000000000000000000001}'])
 def test_the_fast_path_reads_what_the_oracle_reads(found: list[str], source: Source) -> None:
     for line, became in zip(found, landed(found, source), strict=True):
         expected = usages(line, source, WEIGHTS)
         assert in_order(became) == in_order(expected), line
+
+
+@given(found=st.lists(lines, min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_careful_path_reads_what_the_fast_path_reads(found: list[str]) -> None:
+    fast = landed(found, RICH)
+    with patch.object(readers, "suspects", return_value=Suspects("^", "^", ("",))):  # every line is suspect
+        careful = landed(found, RICH)
+    for line, one, other in zip(found, fast, careful, strict=True):
+        assert in_order(one) == in_order(other), line
 
 
 # --- packing -------------------------------------------------------------------------------------------------------

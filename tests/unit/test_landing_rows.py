@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from assets.core.catalogue.models import Emit, Field, Number, OccurredAt, Produc
 from assets.core.refusal import Refusal
 from tests.corpus import rows
 from tests.corpus.oracle import usages
-from tests.corpus.workbench import MONEY, RICH, WEIGHTS, bench
+from tests.corpus.workbench import MONEY, RICH, WEIGHTS, at, bench
 
 CSV = replace(MONEY, name="bills", files="**/*.csv*", format="csv", context={"note": "note"})
 LAKE = replace(MONEY, name="lake", files="**/*.parquet*", format="parquet", context={"note": "note"})
@@ -147,15 +148,15 @@ def test_quantities(expr: object, fields: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("unit", "written", "instant"),
     [
-        ("s", "1777680000", datetime(2026, 5, 2)),
-        ("s", "1777680000.1234569", datetime(2026, 5, 2, microsecond=123456)),
-        ("s", '"1.77768e9"', datetime(2026, 5, 2)),
-        ("s", "-0.0000019", datetime(1969, 12, 31, 23, 59, 59, 999999)),
-        ("ms", "1777680000001.5", datetime(2026, 5, 2, microsecond=1500)),
-        ("us", "1777680000000001.9", datetime(2026, 5, 2, microsecond=1)),
-        ("s", "-62135596800", datetime(1, 1, 1)),
+        ("s", "1777680000", at("2026-05-02")),
+        ("s", "1777680000.1234569", at("2026-05-02 00:00:00.123456")),
+        ("s", '"1.77768e9"', at("2026-05-02")),
+        ("s", "-0.0000019", at("1969-12-31 23:59:59.999999")),
+        ("ms", "1777680000001.5", at("2026-05-02 00:00:00.001500")),
+        ("us", "1777680000000001.9", at("2026-05-02 00:00:00.000001")),
+        ("s", "-62135596800", at("0001-01-01")),
         ("s", "-62135596800.000001", None),
-        ("s", "253402300799.999999", datetime(9999, 12, 31, 23, 59, 59, 999999)),
+        ("s", "253402300799.999999", at("9999-12-31 23:59:59.999999")),
         ("s", "253402300800", None),
         ("s", '"2026-05-02T00:00:00Z"', None),
         ("us", "1e40", None),
@@ -252,15 +253,15 @@ def parquet(columns: dict[str, pa.Array]) -> bytes:
 
 
 def test_parquet_rows() -> None:
-    at = datetime(2026, 5, 2, tzinfo=UTC)
+    noon = datetime(2026, 5, 2, tzinfo=UTC)
     content = parquet({
         "id": pa.array(["a", None, "c", "d"]),
         "ID": pa.array([1, 2, 3, 4]),  # another column, though DuckDB's own reader would not think so
-        "t": pa.array([at] * 4, pa.timestamp("ns", "Europe/Berlin")),
+        "t": pa.array([noon] * 4, pa.timestamp("ns", "Europe/Berlin")),
         "v": pa.array([Decimal("0.1"), Decimal("2"), Decimal("3.5"), None], pa.decimal128(38, 18)),
         "acct": pa.array(["a1"] * 4).dictionary_encode(),
         "user.name": pa.array(["u1"] * 4),
-        "note": pa.array([{"x": 0.1, "at": at, "d": Decimal("1.10")}, None, None, None],
+        "note": pa.array([{"x": 0.1, "at": noon, "d": Decimal("1.10")}, None, None, None],
             pa.struct([("x", pa.float64()), ("at", pa.timestamp("us", "UTC")), ("d", pa.decimal128(20, 2))])),
     })  # fmt: skip
     source = replace(LAKE, actor="user.name", context={"note": "note", "d": "note.d", "x": "note.x", "ID": "ID"})
@@ -268,13 +269,13 @@ def test_parquet_rows() -> None:
         work.put({"1.parquet": content})
         work.land(source)
         found = work.batch("raw_line, occurred_at, account, actor, cost, context, reason, raw_text")
-    time = datetime(2026, 5, 2)
+    day = at("2026-05-02")
     text = '{"x":0.1,"at":"2026-05-02T00:00:00.000000Z","d":1.10}'
     assert found[0] == (
-        1, time, "a1", "u1", Decimal("0.1"), f'{{"note":{text},"d":"1.10","x":"0.1","ID":1}}', None, None
+        1, day, "a1", "u1", Decimal("0.1"), f'{{"note":{text},"d":"1.10","x":"0.1","ID":1}}', None, None
     )  # fmt: skip
     assert found[1] == (
-        2, time, "a1", "u1", Decimal(2), '{"ID":2}', "missing_field",
+        2, day, "a1", "u1", Decimal(2), '{"ID":2}', "missing_field",
         '{"id":null,"ID":2,"t":"2026-05-02T00:00:00.000000Z","v":2.000000000000000000,"acct":"a1","user.name":"u1",'
         '"note":null}',
     )  # fmt: skip
@@ -303,3 +304,21 @@ def test_the_key_is_the_sha_256_of_what_was_written(tmp_path: Path) -> None:
         ((high, low),) = work.batch("key_hi::VARCHAR, key_lo::VARCHAR")
     (usage,) = usages(GOOD.replace('"e"', "1.10"), MONEY, WEIGHTS)
     assert usage.key == (int(high) << 128) + int(low)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a-b", "#1", "é😀", "a/b", "a~b", "*", "a*b", 'a"b', "a'b", "a\\b", "[0]", "$", "a|b"]
+)
+def test_a_field_may_have_any_name(name: str) -> None:
+    source = replace(
+        MONEY, identity=(name,), context={name: f"{name}.{name}"}, emits=(Emit("m", None, f"x.{name}", {}),)
+    )
+    key = json.dumps(name)
+    inner = f"{{{key}: 1.50}}"
+    with bench() as work:
+        work.put({
+            "1.ndjson": f'{{{key}: "e", "t": "2026-05-02T00:00:00Z", "x": {inner}}}\n'
+            f'{{"t": "2026-05-02T00:00:00Z", {key}: {{{key}: "v"}}, {key}: "last", "x": {{{key}: 7, {key}: 8}}}}\n'
+        })  # fmt: skip
+        work.land(source)
+        assert work.batch("cost, reason") == [(Decimal("1.5"), None), (Decimal(8), None)]

@@ -1,0 +1,132 @@
+"""What the Dagster UI shows of a night: the rows, the money and the quarantine, as small tables and charts in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+# Accepted rows are counted as the night posts them; the other ends are counted here, where the rows are.
+UNACCOUNTED = """
+    SELECT raw_file, source, rows, accepted, duplicate, ignored, quarantined FROM billing.files
+    WHERE source IS NOT NULL AND rows <> accepted + duplicate + ignored + quarantined
+    ORDER BY raw_file, source LIMIT 20"""
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+Metadata = dict[str, Any]
+
+
+def one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = con.execute(sql).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def table(con: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """A query's rows as a Markdown table; None where there are none."""
+    cursor = con.execute(sql)
+    columns = [column[0] for column in cursor.description or ()]
+    rows = cursor.fetchall()
+    if not rows:
+        return None
+    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def chart(con: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """A query's (label, number) rows as a line of bars with its ends named."""
+    rows = con.execute(sql).fetchall()
+    if not rows:
+        return None
+    numbers = [Decimal(number) for _, number in rows]
+    least, most = min(*numbers, Decimal(0)), max(*numbers, Decimal(0))
+    span = most - least or Decimal(1)
+    bars = "".join(_BARS[int((number - least) / span * (len(_BARS) - 1))] for number in numbers)
+    return f"`{bars}`  {_cell(rows[0][0])} to {_cell(rows[-1][0])}, at most {_cell(max(numbers).normalize())} a day"
+
+
+def listed(items: Iterable[str]) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.md("\n".join(f"- {item}" for item in items) or "none")
+
+
+def row_counts(con: duckdb.DuckDBPyConnection, models: list[str]) -> dict[str, Metadata]:
+    """The rows of each model that is a table; views cost what is behind them and are counted once published."""
+    tables = con.execute(
+        "SELECT table_name, estimated_size FROM duckdb_tables() WHERE schema_name = 'night' AND list_contains(?, table_name)",
+        [models],
+    ).fetchall()
+    counts: dict[str, Metadata] = {model: {} for model in models}
+    return counts | {name: {"dagster/row_count": size} for name, size in tables}
+
+
+def batch(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """What tonight's files hold."""
+    return _markdown(
+        {
+            "by_meter": table(
+                con,
+                """SELECT meter, count(*) AS usages, sum(quantity) AS quantity, sum(cost) AS cost FROM landing.batch
+                WHERE emit_no >= 0 AND reason IS NULL GROUP BY meter ORDER BY meter""",
+            ),
+            "by_day": chart(
+                con,
+                """SELECT occurred_at::DATE AS day, count(*) FROM landing.batch WHERE occurred_at IS NOT NULL
+                GROUP BY day ORDER BY day LIMIT 92""",
+            ),
+            "could_not_be_read": table(
+                con,
+                """SELECT reason, count(*) AS rows, min(detail) AS for_example FROM landing.batch
+                WHERE reason IS NOT NULL GROUP BY reason ORDER BY rows DESC""",
+            ),
+        }
+    )
+
+
+def books(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """What tonight means in rows and money."""
+    return _markdown(
+        {
+            "quarantine_by_reason": table(
+                con,
+                """SELECT reason, count(*) AS rows, sum(cost) AS cost, min(first_seen) AS since FROM books.quarantine
+                GROUP BY reason ORDER BY rows DESC, reason""",
+            ),
+            "lines_tonight": table(
+                con,
+                """SELECT reason, currency, count(*) AS lines, sum(amount_minor) AS amount_minor
+                FROM books.lines SEMI JOIN catalog.settings s ON lines.book = s.book AND created_as_of = s.as_of
+                GROUP BY reason, currency ORDER BY reason, currency""",
+            ),
+        }
+    )
+
+
+def published(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """What readers find."""
+    return _markdown(
+        {
+            "money_by_currency": table(
+                con,
+                """SELECT currency, state, count(*) AS periods, sum(usage) AS usage, sum(refresh) AS refresh,
+                sum(overage) AS overage, sum(owed) AS owed, sum(billed_minor) AS billed_minor
+                FROM billing.periods GROUP BY ALL ORDER BY ALL""",
+            ),
+        }
+    )
+
+
+def _markdown(parts: dict[str, str | None]) -> Metadata:
+    return {name: dg.MetadataValue.md(text or "none") for name, text in parts.items()}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(value).replace("|", "\\|")[:120]

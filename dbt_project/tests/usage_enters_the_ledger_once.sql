@@ -1,0 +1,17 @@
+-- No usage that is in the ledger enters it again, and none enters it twice in one night.
+{{ config(meta={'dagster': {'ref': {'name': 'int_ledger__new'}}}) }}
+
+with entering as (
+    select key_hi, key_lo from {{ ref('int_ledger__new') }}
+),
+
+entered as (
+    select ledger.key_hi, ledger.key_lo
+    from {{ source('books', 'ledger') }} as ledger
+    semi join entering on ledger.key_hi = entering.key_hi and ledger.key_lo = entering.key_lo
+)
+
+select {{ event_key('key_hi', 'key_lo') }} as event_key, count(*) as times
+from (select * from entering union all select * from entered)
+group by key_hi, key_lo
+having count(*) > 1

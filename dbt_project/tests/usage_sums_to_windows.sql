@@ -1,0 +1,103 @@
+-- Conservation from rows to windows: the pooled money of a period's rows is the money of its windows, and the windows of
+-- refresh hold all of it but what lies after as_of. Costs agree exactly; a price may end beyond the 18th digit, and then each
+-- window was rounded once, and so was the period here: half of that digit each is all that the two may differ by.
+{{ config(meta={'dagster': {'ref': {'name': 'int_usage__windows'}}}) }}
+
+with slices as (
+    select * from {{ ref('int_periods__slices') }}
+),
+
+scope as (
+    select distinct subscription_id, period_start from {{ ref('int_periods__scope') }}
+),
+
+entries as (
+    select *
+    from {{ ref('int_ledger__entries') }}
+    where
+        subscription_id in (select subscription_id from scope)
+        and meter in (select meter from {{ ref('int_catalogue__charges') }} where is_pooled)
+),
+
+rated as (
+    {{ rated('entries', 'slices') }}
+),
+
+by_price as (
+    select
+        rated.subscription_id,
+        rated.period_start,
+        rated.aggregate = 'cost' as is_cost,
+        rated.rate_num,
+        rated.rate_den,
+        sum(rated.cost) as cost,
+        coalesce(sum(rated.quantity), 0) as quantity,
+        if(is_cost, 0, count(distinct rated.window_no) + 1) as roundings
+    from rated
+    semi join scope on rated.subscription_id = scope.subscription_id and rated.period_start = scope.period_start
+    where rated.is_pooled and (rated.state = 'billable' or rated.is_counted_in_baseline)
+    group by rated.subscription_id, rated.period_start, is_cost, rated.rate_num, rated.rate_den
+),
+
+by_row as (
+    select
+        subscription_id,
+        period_start,
+        sum(
+            case
+                when is_cost then cast(cost as decimal(38, 18))
+                else {{ times_ratio(nano('quantity'), 'rate_num', 'rate_den') }}
+            end
+        ) as usage,
+        sum(roundings) as roundings
+    from by_price
+    group by all
+),
+
+by_window as (
+    select subscription_id, period_start, sum(usage) as usage
+    from {{ ref('int_usage__windows') }}
+    group by all
+),
+
+refreshed as (
+    select windows.subscription_id, windows.period_start, sum(windows.usage) as usage
+    from {{ ref('int_refresh__windows') }} as windows
+    group by all
+),
+
+ahead as (
+    select windows.subscription_id, windows.period_start, sum(windows.usage) as usage
+    from {{ ref('int_usage__windows') }} as windows
+    cross join {{ source('catalog', 'settings') }} as settings
+    where windows.period_start + to_microseconds(windows.window_no * 86400000000) > settings.as_of
+    group by all
+),
+
+sums as (
+    select
+        subscription_id,
+        period_start,
+        sum(usage) filter (where side = 'row') as by_row,
+        sum(usage) filter (where side = 'window') as by_window,
+        sum(usage) filter (where side in ('refresh', 'ahead')) as refreshed,
+        coalesce(sum(roundings), 0) as roundings
+    from (
+        select *, 'row' as side from by_row
+        union all by name
+        select *, 'window' as side from by_window
+        union all by name
+        select *, 'refresh' as side from refreshed
+        union all by name
+        select *, 'ahead' as side from ahead
+    )
+    group by all
+)
+
+select
+    *,
+    coalesce(by_row, 0) - coalesce(by_window, 0) as at_stake
+from sums
+where
+    2 * abs(at_stake) > roundings * cast(0.000000000000000001 as decimal(38, 18))
+    or coalesce(by_window, 0) <> coalesce(refreshed, 0)

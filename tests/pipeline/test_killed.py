@@ -1,0 +1,144 @@
+"""A night killed at any moment, and then done again, is a night that was never killed (SPEC §2, §8, §9)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from assets.core.instants import format_instant
+from orchestration.run import night
+from tests import nights
+from tests.golden.case import Script
+from tests.pipeline import dying
+from tests.pipeline.places import bytes_below, case, copied
+from tests.property.generate import Size, generate
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = int(os.environ.get("KILLS", "24"))
+
+
+@pytest.fixture(scope="module")
+def eve(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Script]:
+    """A workspace just before its last night, which has everything to do: land, retry, close, bill, adjust, hold."""
+    folder = tmp_path_factory.mktemp("eve")
+    script = generate(6, folder / "generated", size=Size(accounts=4, events=60, nights=3, days=60)).script
+    workspace = folder / "workspace"
+    for number in range(1, len(script.nights)):
+        nights.run_night(workspace, script.before(number, workspace))
+    script.before(len(script.nights), workspace)
+    return workspace, script
+
+
+def told(workspace: Path) -> tuple[nights.Tables, dict[str, bytes]]:
+    exports = workspace / "published" / "exports"
+    return nights.published(workspace), {file.name: file.read_bytes() for file in exports.glob("*.csv")}
+
+
+def test_killed_before_any_act(eve: tuple[Path, Script], tmp_path: Path) -> None:
+    workspace, script = eve
+    before, as_of = nights.published(workspace), script.nights[-1]
+    undisturbed = copied(workspace, tmp_path / "undisturbed")
+    acts = dying.night(undisturbed, as_of)
+    after = told(undisturbed)
+    counts = after[0]["runs"][-1]["counts"]
+    for table in ("ledger", "invoice_items"):
+        assert len(after[0][table]) > len(before[table]), f"a night without new {table} shows little: {counts}"
+    begin = acts.index("execute BEGIN")
+    commit = acts.index("execute COMMIT")
+    # All of the transaction that posts, the renames that publish, and the rest at even distances.
+    named = {begin, commit, commit + 1, *(n for n, what in enumerate(acts) if what.startswith(("replace", "rmtree")))}
+    step = max(1, len(acts) * 2 // KILLS)
+    chosen = sorted({*range(0, len(acts), step), *range(begin, commit, 3), *_few(sorted(named), KILLS // 3)})
+
+    def kill(number: int) -> str | None:
+        killed = copied(workspace, tmp_path / str(number))
+        dying.night(killed, as_of, dies_before=number)
+        try:
+            if number <= commit and nights.published(killed) != before:
+                return "readers saw half a night"
+            dying.night(killed, as_of)
+        except AssertionError as failure:
+            return f"the night after: {failure}"
+        tables, exports = told(killed)
+        wrong = [name for name in tables if tables[name] != after[0][name]]
+        wrong += [name for name in after[1] if exports.get(name) != after[1][name]]
+        leftovers = [path for path in bytes_below(killed / "published") if ".tmp" in path]
+        return f"differ: {wrong}; left over: {leftovers}" if wrong or leftovers else None
+
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(zip(chosen, pool.map(kill, chosen), strict=True))
+    failed = {f"{number} {acts[number][:200]}": found for number, found in results.items() if found}
+    assert not failed, "\n".join(f"killed before {act}: {found}" for act, found in failed.items())
+    assert len(chosen) >= min(KILLS, len(acts)) * 2 // 3
+
+
+def _few(numbers: list[int], most: int) -> list[int]:
+    return numbers[:: max(1, len(numbers) // most)] + numbers[-1:]
+
+
+def test_what_a_killed_night_landed_keeps_its_landing(eve: tuple[Path, Script], tmp_path: Path) -> None:
+    """The next night takes over what the killed one has read, and says when it was read (SPEC §2: landed_at)."""
+    workspace, script = eve
+    as_of = script.nights[-1]
+    undisturbed = copied(workspace, tmp_path / "undisturbed")
+    acts = dying.night(undisturbed, as_of)
+    killed = copied(workspace, tmp_path / "killed")
+    dying.night(killed, as_of, dies_before=acts.index("execute BEGIN"))
+    later = as_of + timedelta(hours=2)
+    for one in (undisturbed, killed):
+        nights.run_night(one, later)
+    ours, theirs = nights.published(killed), nights.published(undisturbed)
+    for table in ("ledger", "quarantine", "files", "daily_refresh"):
+        assert ours[table] == theirs[table], table
+    assert [row["as_of"] for row in ours["runs"]] == [*script.nights[:-1], later]
+
+
+@pytest.fixture(scope="module")
+def golden_eve(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("golden") / "workspace"
+    script = case().script
+    for number in range(1, len(script.nights)):
+        nights.run_night(workspace, script.before(number, workspace))
+    script.before(len(script.nights), workspace)
+    return workspace
+
+
+def test_the_real_process_killed(golden_eve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command itself, killed right after what it says: between landing and post, and between post and publish."""
+    as_of = case().script.nights[-1]
+    undisturbed = copied(golden_eve, tmp_path / "undisturbed")
+    nights.run_night(undisturbed, as_of)
+
+    def kill(word: str) -> Path:
+        workspace = copied(golden_eve, tmp_path / word)
+        command = [sys.executable, "-m", "orchestration.cli", "nightly", "--workspace", str(workspace)]
+        with subprocess.Popen(
+            [*command, "--as-of", format_instant(as_of)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith(f"{word}:"):
+                    process.send_signal(signal.SIGKILL)
+            assert process.stderr is not None
+            errors = process.stderr.read()
+        assert process.returncode == -signal.SIGKILL, f"never came to {word}: {errors}"
+        return workspace
+
+    with ThreadPoolExecutor(2) as pool:
+        killed = list(pool.map(kill, ["landed", "posted"]))
+    for workspace in killed:
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        night(workspace, as_of)
+        assert told(workspace) == told(undisturbed)

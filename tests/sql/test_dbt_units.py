@@ -1,0 +1,187 @@
+"""The unit tests of the models, by dbt itself on a scratch warehouse; and that every check of the night can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from assets import verbs, warehouse
+from assets.post import post
+from orchestration import dbt
+from tests.golden.case import catalogue_files, raw_files
+
+# Two nights that leave nothing out. The first closes April with credit and bills May's overage by the threshold; the
+# second, which is not posted, closes May and finds a duplicate, a conflict, a late row for April and a row to hold.
+NIGHTS = (datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 1, 1, tzinfo=UTC))
+WORKSPACE: dict[str, Any] = {
+    "subscriptions": "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,",
+    "credit_grants": "g1,a1,450,USD,2026-01-01T00:00:00Z,2026-12-01T00:00:00Z,1",
+    "plan": {
+        "included": "1.00",
+        "daily_refresh": {"basis": "25.00", "rate": "0.01"},
+        "threshold": "2.00",
+        "minimum": "9.00",
+        "charges": [{"meter": "money", "pooled": "true"}, {"meter": "calls", "model": "per_unit", "price": "0.10"}],
+    },
+    "usage": {
+        "ev/1.ndjson": """
+            april  2026-04-10T00:00:00Z  money  4.00  a1
+            may    2026-05-10T00:00:00Z  money  4.00  a1
+            call   2026-05-11T00:00:00Z  calls  1     a1""",
+        "ev/2.ndjson": """
+            may    2026-05-10T00:00:00Z  money  4.00  a1
+            april  2026-04-10T00:00:00Z  money  7.00  a1
+            late   2026-04-12T00:00:00Z  money  0.50  a1
+            more   2026-05-21T00:00:00Z  money  1.50  a1
+            who    2026-05-21T00:00:00Z  money  1.50  nobody""",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace as the second night's models leave it."""
+    root = tmp_path_factory.mktemp("workspace")
+    raw = {f"raw/{name}": content for name, content in raw_files(WORKSPACE).items()}
+    later = raw.pop("raw/ev/2.ndjson")
+    for night, files in zip(NIGHTS, ({**catalogue_files(WORKSPACE), **raw}, {"raw/ev/2.ndjson": later}), strict=True):
+        for name, content in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+        with warehouse.connect(root) as con:
+            verbs.take_in(con, root, night)
+            verbs.bring_in(con, root, night)
+        results = list(dbt.build(root))
+        assert [f"{it.node.name}: {it.message}" for it in results if it.status not in ("success", "pass")] == []
+        if night != NIGHTS[-1]:
+            with warehouse.connect(root) as con:
+                post(con, root, night)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checks(workspace: Path) -> dict[str, str]:
+    """Every check of the night as the query that finds what breaks it."""
+    return {
+        it.node.name: it.node.compiled_code
+        for it in dbt._invoke(workspace, "compile", "--no-introspect")
+        if it.node.resource_type == "test"
+    }
+
+
+@pytest.fixture
+def con(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse in a transaction that leaves it as it was."""
+    with warehouse.connect(workspace) as connection:
+        connection.execute("BEGIN")
+        yield connection
+        connection.execute("ROLLBACK")
+
+
+def test_the_unit_tests_of_the_models_pass(workspace: Path) -> None:
+    results = list(dbt._invoke(workspace, "test", "--select", "test_type:unit"))
+    assert len(results) > 20
+    assert [f"{it.node.name}: {it.message}" for it in results if it.status != "pass"] == []
+
+
+def test_the_scratch_night_leaves_nothing_out(con: duckdb.DuckDBPyConnection) -> None:
+    def all_of(query: str) -> list[Any]:
+        return [value for (value,) in con.execute(query).fetchall()]
+
+    assert all_of("SELECT DISTINCT reason FROM night.int_lines__new ORDER BY 1") == ["adjustment", "close"]
+    assert all_of("SELECT DISTINCT verdict FROM night.int_batch__exceptions ORDER BY 1") == ["duplicate", "held"]
+    assert all_of("SELECT reason FROM books.lines WHERE charge = 'overage' ORDER BY 1") == ["close", "threshold"]
+    assert all_of("SELECT kind FROM books.credits ORDER BY movement_no")[:2] == ["grant", "use"]
+    assert all_of("SELECT count(*) FROM night.int_credits__new") == [1]
+
+
+# What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
+BROKEN = [
+    # from rows to the ledger
+    ("every_row_ends_once", "DELETE FROM night.int_batch__placed WHERE raw_line = 3"),
+    ("every_row_ends_once", "INSERT INTO night.int_batch__placed FROM night.int_batch__placed WHERE raw_line = 3"),
+    ("every_row_ends_once", "UPDATE night.int_batch__placed SET raw_line = 99 WHERE raw_line = 3"),
+    ("every_row_ends_once", "INSERT INTO night.int_batch__exceptions FROM night.int_batch__exceptions"),
+    (
+        "every_row_ends_once",
+        "INSERT INTO landing.batch BY NAME SELECT * REPLACE (99 AS emit_no) FROM landing.batch WHERE raw_line = 2;"
+        "INSERT INTO night.int_batch__placed BY NAME SELECT * REPLACE (99 AS emit_no) FROM night.int_batch__placed"
+        " WHERE raw_line = 2",
+    ),
+    ("every_row_ends_once", "UPDATE landing.files SET rows = rows + 1"),
+    ("usage_enters_the_ledger_once", "INSERT INTO night.int_batch__placed FROM night.int_batch__placed WHERE raw_line = 3"),
+    ("usage_enters_the_ledger_once", "DELETE FROM night.int_batch__exceptions WHERE verdict = 'duplicate'"),
+    ("an_actor_has_one_payer_at_a_time", "INSERT INTO night.int_payers__spans (actor) VALUES ('ann')"),
+    # from the ledger to periods and their slices
+    ("every_entry_has_a_slice", "DELETE FROM night.int_periods__slices WHERE is_closed"),
+    ("every_entry_has_a_slice", "UPDATE night.int_periods__slices SET version_from = NULL"),
+    ("every_entry_has_a_slice", "UPDATE night.int_periods__slices SET period_end = '2026-05-21 00:00:00' WHERE is_closing"),
+    ("slices_tile_their_periods", "UPDATE night.int_periods__slices SET slice_end = slice_end - INTERVAL 1 DAY"),
+    ("slices_tile_their_periods", "UPDATE night.int_periods__slices SET slice_start = slice_start + INTERVAL 1 DAY"),
+    ("slices_tile_their_periods", "INSERT INTO night.int_periods__slices FROM night.int_periods__slices"),
+    (
+        "slices_tile_their_periods",
+        "UPDATE night.int_periods__slices SET period_end = period_end + INTERVAL 1 DAY, slice_end = slice_end + INTERVAL 1 DAY",
+    ),
+    (
+        "no_period_closes_twice",
+        "UPDATE night.int_periods__open SET period_start = period_start - INTERVAL 1 MICROSECOND WHERE is_closing",
+    ),
+    # from rows to money
+    ("usage_sums_to_windows", "UPDATE night.int_usage__windows SET usage = usage + 0.000000000000000001"),
+    ("usage_sums_to_windows", "DELETE FROM night.int_usage__windows"),
+    ("usage_sums_to_windows", "DELETE FROM night.int_refresh__windows WHERE usage > 0"),
+    ("events_sum_to_metered", "UPDATE night.int_usage__metered SET events = events + 1"),
+    ("events_sum_to_metered", "DELETE FROM night.int_usage__metered WHERE events > 0"),
+    ("a_meter_is_charged_once", "INSERT INTO night.int_usage__metered FROM night.int_usage__metered"),
+    ("a_window_is_refreshed_once", "INSERT INTO night.int_refresh__windows FROM night.int_refresh__windows"),
+    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = allowance WHERE usage = 0"),
+    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = usage WHERE usage > allowance"),
+    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = 0"),
+    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET window_start = '2026-06-01 02:00:00'"),
+    ("a_period_is_reckoned_once", "INSERT INTO night.int_periods__figures FROM night.int_periods__figures"),
+    ("a_charge_is_owed_once", "INSERT INTO night.int_charges__owed FROM night.int_charges__owed"),
+    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'overage' AND period_start = '2026-05-01'"),
+    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'metered:pro:calls'"),
+    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'minimum'"),
+    ("one_currency_per_period", "UPDATE night.int_charges__owed SET currency = 'EUR' WHERE charge = 'minimum'"),
+    ("one_currency_per_period", "UPDATE books.lines SET currency = 'EUR' WHERE reason = 'threshold'"),
+    # from money to lines
+    ("lines_sum_to_rounded_owed", "UPDATE night.int_lines__new SET amount_minor = amount_minor + 1"),
+    ("lines_sum_to_rounded_owed", "DELETE FROM night.int_lines__new WHERE reason = 'adjustment'"),
+    ("lines_sum_to_rounded_owed", "DELETE FROM night.int_lines__new WHERE charge = 'minimum' AND reason = 'close'"),
+    ("lines_sum_to_rounded_owed", "UPDATE night.int_charges__owed SET owed = owed - 0.006"),
+    ("lines_sum_to_rounded_owed", "UPDATE night.int_charges__owed SET owed = owed + 0.005"),
+    ("lines_are_new_and_say_something", "UPDATE night.int_lines__new SET line_id = (SELECT min(line_id) FROM books.lines)"),
+    ("lines_are_new_and_say_something", "UPDATE night.int_lines__new SET amount_minor = 0"),
+    ("credit_meets_only_what_is_due", "UPDATE night.int_lines__new SET amount_minor = -99999 WHERE grant_id IS NOT NULL"),
+    ("credit_meets_only_what_is_due", "UPDATE night.int_lines__new SET amount_minor = 1 WHERE grant_id IS NOT NULL"),
+    ("credit_chain_unbroken", "UPDATE night.int_credits__new SET balance_before = balance_before + 1"),
+    ("credit_chain_unbroken", "UPDATE night.int_credits__new SET movement_no = movement_no + 1"),
+    ("credit_chain_unbroken", "DELETE FROM night.int_credits__new WHERE kind = 'use'"),
+    (
+        "credit_chain_unbroken",
+        "UPDATE night.int_credits__new SET amount_minor = -balance_before - 1, balance_after = -1;"
+        "UPDATE night.int_lines__new SET amount_minor = (SELECT amount_minor FROM night.int_credits__new)"
+        " WHERE grant_id IS NOT NULL",
+    ),
+    ("a_period_stands_once", "INSERT INTO night.int_periods__reckoned FROM night.int_periods__reckoned"),
+]
+
+
+@pytest.mark.parametrize(("check", "broken"), BROKEN)
+def test_what_breaks_a_promise_is_found(
+    check: str, broken: str, checks: dict[str, str], con: duckdb.DuckDBPyConnection
+) -> None:
+    assert con.execute(checks[check]).fetchall() == []
+    con.execute(broken)
+    assert con.execute(checks[check]).fetchall() != []
+
+
+def test_every_check_is_seen_to_fail(checks: dict[str, str]) -> None:
+    assert {check for check, _ in BROKEN} == set(checks)
