@@ -25,7 +25,7 @@ run: setup ## bill the demo: a workspace, its nights, their lines
 	@$(BIN)/tallyhouse demo
 
 ui: setup ## the demo's assets in the Dagster UI
-	@$(BIN)/tallyhouse ui
+	@$(BIN)/tallyhouse ui --workspace demo-workspace
 
 test: lint browser ## everything CI runs; PYTEST="-k refresh" passes arguments on
 	@$(BIN)/python -m pytest $(PYTEST)

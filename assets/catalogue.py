@@ -102,7 +102,8 @@ def last_as_of(con: duckdb.DuckDBPyConnection) -> datetime | None:
     """The business clock of the last run that left something behind."""
     row = con.execute("""
         SELECT max(as_of) FROM (
-            SELECT max(as_of) AS as_of FROM books.runs UNION ALL SELECT max(landed_at) FROM landing.files)""").fetchone()
+            SELECT max(as_of) AS as_of FROM books.runs UNION ALL SELECT max(landed_at) FROM landing.files)
+    """).fetchone()
     return row[0].replace(tzinfo=UTC) if row and row[0] else None
 
 

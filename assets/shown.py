@@ -1,4 +1,4 @@
-"""What the Dagster UI shows of a night: the rows, the money and the quarantine, as small tables and charts in Markdown."""
+"""What the Dagster UI shows of a night: the rows, the money, the quarantine, as small tables and charts in Markdown."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
     counts = {"files": len(result.files), "rows": result.rows, "ignored": result.ignored, "usages": result.usages}
     tell(
         "landed",
-        f"{result.rows} rows of {len(result.files)} new files stand for {result.usages} usages; {result.ignored} ignored, "
-        f"{result.read_again} held rows read again",
+        f"{result.rows} rows of {len(result.files)} new files stand for {result.usages} usages; "
+        f"{result.ignored} ignored, {result.read_again} held rows read again",
         **counts,
         read_again=result.read_again,
     )
@@ -117,9 +117,10 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         **counts,
     )
     yield dg.MaterializeResult(metadata={**counts, **metadata})
-    yield dg.AssetCheckResult(check_name="every_row_is_accounted_for", passed=lost is None, metadata={"files": lost or "none"})
+    check = "every_row_is_accounted_for"
+    yield dg.AssetCheckResult(check_name=check, passed=lost is None, metadata={"files": lost or "none"})
     if lost is not None:
-        raise dg.Failure(f"check every_row_is_accounted_for failed; nothing was published. Files:\n{lost}", allow_retries=False)
+        raise dg.Failure(f"check {check} failed; nothing was published. Files:\n{lost}", allow_retries=False)
 
 
 @asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=[posted], owners=["team:billing"])

@@ -72,7 +72,9 @@ def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another run"
-            raise Refusal([f"{workspace} is being worked on by {holder}; wait until it has ended and run again."]) from None
+            raise Refusal(
+                [f"{workspace} is being worked on by {holder}; wait until it has ended and run again."]
+            ) from None
         file.truncate(0)
         file.write(f"the night of {format_instant(as_of)} (process {os.getpid()})")
         file.flush()

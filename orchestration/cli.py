@@ -1,4 +1,4 @@
-"""The command line. Heavy libraries are imported by the command that needs them, so that help and refusals come at once."""
+"""The command line. Heavy libraries are imported by the command that needs them: help and refusals come at once."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def check(workspace: Workspace, as_json: Json = False) -> None:
             voice.say("warning", warning, {})
         voice.say(
             "checked",
-            f"{len(loaded.plans)} plans, {len(loaded.sources)} sources and {len(loaded.accounts)} accounts are in order",
+            f"{len(loaded.plans)} plans, {len(loaded.sources)} sources, {len(loaded.accounts)} accounts are in order",
             {"warnings": len(loaded.warnings)},
         )
 

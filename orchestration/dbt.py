@@ -1,4 +1,4 @@
-"""dbt inside the night's own process: the project is parsed once per change, the models run without a second interpreter."""
+"""dbt inside the night's own process: the project is parsed once per change, the models need no second interpreter."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from assets.verbs import POOL
 
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
-
-os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
 def _flags(target: Path) -> list[str]:
@@ -102,7 +99,8 @@ def _invoke(workspace: Path, command: str, *options: str) -> Any:
     try:
         done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
     finally:
-        DuckDBConnectionManager.close_all_connections()  # or dbt keeps the file open as long as the process lives
+        # Or dbt keeps the file open as long as the process lives.
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if done.exception:
         raise done.exception
     return done.result

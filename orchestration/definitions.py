@@ -1,4 +1,4 @@
-"""What exists, named one by one. Importing this does nothing; Dagster calls `tallyhouse` when it loads the code location."""
+"""What exists, named one by one. Importing this does nothing; Dagster calls `tallyhouse` when it loads the location."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from orchestration.settings import dagster_home
 
 
 def night(workspace: Path, as_of: datetime) -> None:
-    """Run the night of `as_of` to its end, or raise: Refusal for what a person can mend, anything else for a failure."""
+    """Run the night of `as_of` to its end; raises Refusal for what a person can mend, anything else for a failure."""
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
     _refuse_early(workspace, as_of)

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from assets.core.instants import parse_instant
 
+# No library here may tell its makers that it runs. They look at their environment when they are imported.
+for silence, value in {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}.items():
+    os.environ.setdefault(silence, value)
+
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}

@@ -70,4 +70,3 @@ def published(workspace: Path) -> Tables:
             columns = [column[0] for column in rows.description or ()]
             tables[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
         return tables
-

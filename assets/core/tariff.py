@@ -1,9 +1,10 @@
 """Every price as straight pieces.
 
-A price list speaks of units after `divide_by` and `free_units`; the ledger counts before them. Here each charge is turned,
-once and exactly, into pieces over what the ledger counts: within a piece, owed = base + aggregate x rate, the rate as a
-reduced fraction. SQL then picks a piece and does one multiplication and one division, whatever the charge model was.
-The aggregate is counted in whole units of 10^-9 (10^-15 on cost meters), so a piece's upper bound is such a whole number.
+A price list speaks of units after `divide_by` and `free_units`; the ledger counts before them. Here each charge is
+turned, once and exactly, into pieces over what the ledger counts: within a piece, owed = base + aggregate x rate, the
+rate as a reduced fraction. SQL then picks a piece and does one multiplication and one division, whatever the charge
+model was. The aggregate is counted in whole units of 10^-9 (10^-15 on cost meters), so a piece's upper bound is such a
+whole number.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def segments(charge: Charge, meter: Meter) -> Iterator[Segment]:
     per_unit, free = 1 / Fraction(meter.divide_by), Fraction(charge.free_units)
 
     def bound(quantity: Fraction) -> int:
-        return floor((quantity + free) / per_unit * 10 ** digits(meter))
+        return floor((quantity + free) / per_unit * int(10 ** digits(meter)))
 
     def piece(up_to: Fraction | None, base: Fraction, unit: Fraction) -> Segment:
         return Segment(None if up_to is None else bound(up_to), base - unit * free, unit * per_unit)

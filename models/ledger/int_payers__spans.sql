@@ -1,10 +1,6 @@
 -- Who pays for what an actor does when the row names no account: for every stretch of time, the best of the actor's
 -- own account and the organizations it is then a member of.
-with settings as (
-    select * from {{ source('catalog', 'settings') }}
-),
-
-actors as (
+with actors as (
     select distinct actor
     from {{ source('landing', 'batch') }}
     where account is null and actor is not null and reason is null

@@ -36,7 +36,8 @@ differences as (
             when figures.is_closing then 'close'
             when
                 charges.charge = 'overage'
-                and charges.owed - {{ from_minor('coalesce(billed.billed_minor, 0)', 'currencies') }} >= cast(figures.threshold as decimal(38, 18))
+                and charges.owed - {{ from_minor('coalesce(billed.billed_minor, 0)', 'currencies') }}
+                >= cast(figures.threshold as decimal(38, 18))
                 then 'threshold'
         end as reason
     from {{ ref('int_charges__owed') }} as charges
@@ -101,7 +102,7 @@ needs as (
         from charged
         group by account_id, subscription_id, period_start
         having sum(amount_minor) > 0
-    )
+    ) as periods
 ),
 
 used as (
@@ -118,7 +119,7 @@ balances as (
         coalesce(
             sum(balance_minor) over (
                 partition by account_id, currency
-                order by priority, expires_at asc nulls last, granted_at, grant_id
+                order by priority asc, expires_at asc nulls last, granted_at asc, grant_id asc
                 rows between unbounded preceding and 1 preceding
             ), 0
         ) as balance_from
@@ -128,7 +129,7 @@ balances as (
         cross join settings
         left join used on grants.grant_id = used.grant_id
         where grants.granted_at <= settings.as_of and settings.as_of < coalesce(grants.expires_at, timestamp 'infinity')
-    )
+    ) as begun
     where balance_minor > 0
 ),
 

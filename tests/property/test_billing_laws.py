@@ -56,7 +56,9 @@ def rows(table: Iterable[Mapping[str, Any]], without: Iterable[str] = ()) -> Cou
 def assert_same(found: Tables, expected: Tables, tables: Iterable[str], without: Iterable[str] = ()) -> None:
     for table in tables:
         ours, theirs = rows(found[table], without), rows(expected[table], without)
-        assert ours == theirs, f"{table}: {list((ours - theirs).elements())[:3]} for {list((theirs - ours).elements())[:3]}"
+        assert ours == theirs, (
+            f"{table}: {list((ours - theirs).elements())[:3]} for {list((theirs - ours).elements())[:3]}"
+        )
 
 
 # --- how rows are packed -------------------------------------------------------------------------------------------
@@ -188,7 +190,9 @@ def test_one_night_or_many_bill_the_same(seed: int, tmp_path: Path) -> None:
 
 def totals(tables: Tables) -> dict[tuple[str, datetime, str], int]:
     """What the lines of each closed period's charges add up to; and that this is its rounded total."""
-    closed_ones = {(row["subscription_id"], row["period_start"]) for row in tables["periods"] if row["state"] == "closed"}
+    closed_ones = {
+        (row["subscription_id"], row["period_start"]) for row in tables["periods"] if row["state"] == "closed"
+    }
     found: Counter[tuple[str, datetime, str]] = Counter()
     for line in tables["invoice_items"]:
         if (line["subscription_id"], line["period_start"]) in closed_ones:

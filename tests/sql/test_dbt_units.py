@@ -20,7 +20,7 @@ from tests.golden.case import catalogue_files, raw_files
 NIGHTS = (datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 1, 1, tzinfo=UTC))
 WORKSPACE: dict[str, Any] = {
     "subscriptions": "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,",
-    "credit_grants": "g1,a1,450,USD,2026-01-01T00:00:00Z,2026-12-01T00:00:00Z,1",
+    "credit_grants": "g1,a1,2000,USD,2026-01-01T00:00:00Z,2026-12-01T00:00:00Z,1",
     "plan": {
         "included": "1.00",
         "daily_refresh": {"basis": "25.00", "rate": "0.01"},

@@ -1,0 +1,107 @@
+"""What Dagster shows and starts: the graph as one reads it, no I/O at import, and the schedule by ticking time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import tallyhouse
+from orchestration.jobs import every_night
+from tests import nights
+from tests.pipeline.places import case
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPH = Path(__file__).with_name("graph.txt")
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return tallyhouse()
+
+
+def drawn(definitions: dg.Definitions) -> str:
+    """The assets in an order in which each comes after what it reads: group, key, what it reads, what it promises."""
+    graph = definitions.resolve_asset_graph()
+    lines = []
+    for key in graph.toposorted_asset_keys:
+        node = graph.get(key)
+        partitioned = "daily" if isinstance(node.partitions_def, dg.DailyPartitionsDefinition) else "unpartitioned"
+        lines.append(f"{node.group_name}/{key.to_user_string()} ({partitioned})")
+        lines += [f"    reads {', '.join(sorted(parent.to_user_string() for parent in node.parent_keys))}"] * bool(
+            node.parent_keys
+        )
+        lines += [f"    check {check.name}" for check in sorted(node.check_keys, key=lambda one: one.name)]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_graph_reads_as_the_story_of_the_data(definitions: dg.Definitions) -> None:
+    found = drawn(definitions)
+    if os.environ.get("GRAPH") == "write":  # after a change that is meant: then read the difference
+        GRAPH.write_text(found)
+    assert found == GRAPH.read_text(), "the graph has changed; GRAPH=write pytest tests/pipeline/test_graph.py keeps it"
+
+
+_WATCH = """
+import os, sys, sysconfig
+quiet = tuple(os.path.realpath(path) for path in {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix})
+def watch(event, arguments):
+    if event in ("socket.connect", "subprocess.Popen", "os.mkdir", "os.rename", "os.remove", "sqlite3.connect"):
+        print(event, arguments, flush=True)
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        path = os.path.realpath(os.fsdecode(arguments[0]))
+        is_module = path.endswith((".py", ".pyc", ".so", "direct_url.json"))
+        if not is_module and not path.startswith((*quiet, "/proc/", "/sys/", "/dev/", "/etc/", "/usr/")):
+            print(event, path, flush=True)
+import assets, orchestration
+import assets.night, dagster  # the libraries' own affairs are not ours
+sys.addaudithook(watch)
+import orchestration.definitions
+assert "dagster_dbt" not in sys.modules
+assert "dbt" not in sys.modules
+"""
+
+
+def test_importing_the_definitions_does_no_io() -> None:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", _WATCH], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-06-01", "2028-02-29"])
+def test_a_tick_asks_for_the_night_of_its_day(definitions: dg.Definitions, day: str) -> None:
+    tick = datetime.fromisoformat(day).replace(hour=2, tzinfo=UTC)
+    with dg.build_schedule_context(scheduled_execution_time=tick) as context:
+        (request,) = every_night.evaluate_tick(context).run_requests or []
+    assert (request.partition_key, request.run_key) == (day, day)
+    job = definitions.resolve_job_def("nightly")
+    assert job.partitions_def is not None
+    assert job.partitions_def.has_partition_key(day, current_time=tick)
+    assert every_night.job_name == job.name
+    assert (every_night.cron_schedule, every_night.execution_timezone) == ("0 2 * * *", "UTC")
+
+
+def test_a_partition_alone_runs_at_two_in_its_morning(
+    definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the UI and the schedule start it: a workspace from the environment, a day, and no word about as_of."""
+    monkeypatch.setenv("TALLYHOUSE_WORKSPACE", str(tmp_path))
+    case("thirds-add-up").script.before(1, tmp_path)
+    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("nightly").execute_in_process(
+            run_config=quiet, partition_key="2026-06-03", instance=instance
+        )
+        assert done.success
+        checks = done.get_asset_check_evaluations()
+    assert checks
+    assert all(check.passed for check in checks)
+    (run,) = nights.published(tmp_path)["runs"]
+    assert run["as_of"] == datetime(2026, 6, 3, 2, tzinfo=UTC)
