@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -19,7 +20,7 @@ from assets.catalogue import closed_periods, last_as_of, refuse_going_back, writ
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.landing import Landed, ensure_tables, land
-from assets.night import Night, partitions
+from assets.night import Night
 from assets.progress import tell
 
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
@@ -47,11 +48,7 @@ def bring_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -
 # Dagster still calls backfill policies a beta; whether its warning or its API changes first, the pin decides.
 warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
 
-# Every night is a run of its own, also in a backfill: the books go forward one night at a time.
-asset = partial(dg.asset, partitions_def=partitions, pool=POOL, backfill_policy=dg.BackfillPolicy.multi_run(1))
 
-
-@asset(group_name="raw", kinds={"yaml", "csv", "duckdb"}, owners=["team:billing"])
 def catalogue(night: Night) -> dg.MaterializeResult[None]:
     """What is sold and who buys: the files of catalog/ and accounts/, checked whole before anything is written."""
     with night.connect() as con:
@@ -70,7 +67,6 @@ def catalogue(night: Night) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={**counts, "warnings": shown.listed(loaded.warnings)})
 
 
-@asset(group_name="raw", kinds={"duckdb"}, deps=[catalogue], owners=["team:billing"])
 def landed(night: Night) -> dg.MaterializeResult[None]:
     """New raw files, read exactly: every row of theirs as the usages it stands for, or with the reason why not."""
     with night.connect() as con:
@@ -91,19 +87,6 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
     )
 
 
-@asset(
-    group_name="books",
-    kinds={"duckdb"},
-    deps=list(publish.TABLES),
-    owners=["team:billing"],
-    check_specs=[
-        dg.AssetCheckSpec(
-            "every_row_is_accounted_for",
-            asset="posted",
-            description="Of every file, rows = accepted + duplicate + ignored + quarantined, counted where they ended.",
-        )
-    ],
-)
 def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Tonight entered into the books, in one transaction: usage, closes, lines, credit, rows held."""
     with night.connect() as con:
@@ -123,7 +106,6 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         raise dg.Failure(f"check {check} failed; nothing was published. Files:\n{lost}", allow_retries=False)
 
 
-@asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=[posted], owners=["team:billing"])
 def published(night: Night) -> dg.MaterializeResult[None]:
     """The file that readers open, replaced whole, and the same tables as CSV and Parquet."""
     with night.connect() as con:
@@ -134,3 +116,24 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(file), "dagster/row_count": sum(rows.values()), **rows, **metadata}
     )
+
+
+def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
+    """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
+    asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
+    check = dg.AssetCheckSpec(
+        "every_row_is_accounted_for",
+        asset="posted",
+        description="Of every file, rows = accepted + duplicate + ignored + quarantined, counted where they ended.",
+    )
+    return [
+        asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
+        asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
+        asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=[check])(posted),
+        asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
+    ]
+
+
+def one_by_one(partitions: dg.PartitionsDefinition[str] | None) -> dict[str, Any]:
+    """Every night is a run of its own, also in a backfill: the books go forward one night at a time."""
+    return {"backfill_policy": dg.BackfillPolicy.multi_run(1)} if partitions else {}

@@ -13,9 +13,9 @@ from typing import Any
 import dagster as dg
 
 from assets import shown, warehouse
-from assets.night import Night, partitions
+from assets.night import Night
 from assets.progress import tell
-from assets.verbs import POOL
+from assets.verbs import POOL, one_by_one
 
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
@@ -106,7 +106,7 @@ def _invoke(workspace: Path, command: str, *options: str) -> Any:
     return done.result
 
 
-def make_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetsDefinition:
     """dbt's models as assets and their tests as checks."""
     from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
@@ -132,7 +132,7 @@ def make_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         manifest=manifest,
         dagster_dbt_translator=translator,
         partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
+        **one_by_one(partitions),
         pool=POOL,
         name="models",
     )

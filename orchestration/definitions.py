@@ -7,16 +7,23 @@ import dagster as dg
 
 @dg.definitions
 def tallyhouse() -> dg.Definitions:
+    from assets.night import partitions
+
+    return define(partitions)
+
+
+def define(partitions: dg.PartitionsDefinition[str] | None) -> dg.Definitions:
+    """Everything there is; without partitions, for a night of a day that Dagster does not know (yet)."""
     import json
 
     from assets import verbs
     from orchestration import dbt, jobs, resources
 
-    models = dbt.make_models(json.loads(dbt.manifest_files()[1].read_text()))
+    models = dbt.make_models(json.loads(dbt.manifest_files()[1].read_text()), partitions)
     return dg.Definitions(
-        assets=[verbs.catalogue, verbs.landed, models, verbs.posted, verbs.published],
+        assets=[*verbs.make_assets(partitions), models],
         jobs=[jobs.nightly],
-        schedules=[jobs.every_night],
+        schedules=[jobs.every_night] if partitions else [],
         resources=resources.resources(),
         executor=dg.in_process_executor,
     )

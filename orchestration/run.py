@@ -30,13 +30,20 @@ def night(workspace: Path, as_of: datetime) -> None:
         "resources": {"night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of)}}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
-    with dg.DagsterInstance.get() as instance:
-        _nightly().execute_in_process(
+    try:
+        with dg.DagsterInstance.get() as instance:
+            partition = _partition(as_of)
+        _nightly(partition is not None).execute_in_process(
             run_config=config,
             instance=instance,
-            partition_key=as_of.strftime("%Y-%m-%d"),
+            partition_key=partition,
             tags={"tallyhouse/as_of": format_instant(as_of)},
         )
+    except dg.DagsterError as failure:
+        # What the resource refuses (another run is at work), Dagster wraps; what an asset refuses, it does not.
+        if isinstance(failure.__cause__, Refusal):
+            raise failure.__cause__ from None
+        raise
 
 
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
@@ -47,8 +54,17 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
     load(workspace, closed, as_of)
 
 
-@cache
-def _nightly() -> Any:
-    from orchestration.definitions import tallyhouse
+def _partition(as_of: datetime) -> str | None:
+    """The night's day, where Dagster has that day: it knows none beyond tomorrow, but as_of may be any instant."""
+    from assets.night import partitions
 
-    return tallyhouse().resolve_job_def("nightly")
+    day = as_of.strftime(partitions.fmt)
+    return day if partitions.has_partition_key(day) else None
+
+
+@cache
+def _nightly(is_partitioned: bool) -> Any:
+    from assets.night import partitions
+    from orchestration.definitions import define
+
+    return define(partitions if is_partitioned else None).resolve_job_def("nightly")

@@ -12,7 +12,7 @@ final as (
         credits.balance_before,
         credits.balance_after,
         credits.line_id,
-        {{ instant('credits.moved_at') }} as "at",
+        {{ instant('credits.moved_at') }} as at,
         credits.movement_no
     from {{ source('books', 'credits') }} as credits
     semi join settings on credits.book = settings.book

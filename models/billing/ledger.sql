@@ -1,9 +1,5 @@
 -- Every usage ever accepted, with the period it falls in, its state there and its money.
-with settings as (
-    select * from {{ source('catalog', 'settings') }}
-),
-
-entries as (
+with entries as (
     select * from {{ source('books', 'ledger') }}
 ),
 

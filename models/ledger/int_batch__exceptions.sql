@@ -94,13 +94,12 @@ groups as (
         claims.group_id,
         coalesce(
             map_from_entries(
-                list(distinct struct_pack(k := {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}, v := known_keys.content))
-                    filter (where known_keys.key_hi is not null)
+                list(distinct struct_pack(k := claims.event_key, v := ours.content)) filter (where ours.key_hi is not null)
             ),
-            cast(map() as map(varchar, varchar))
+            cast(map() as map (varchar, varchar))
         ) as known
     from contested as claims
-    left join known_keys on claims.event_key = {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}
+    left join known_keys as ours on claims.event_key = {{ event_key('ours.key_hi', 'ours.key_lo') }}
     group by claims.group_id
 ),
 

@@ -15,8 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from assets import progress, publish
 from assets.core.instants import format_instant
@@ -216,7 +215,8 @@ _READER = """
 import sys, duckdb
 path = sys.argv[1]
 def count(con):
-    print(con.execute("SELECT count(*), (SELECT count(*) FROM billing.runs) FROM billing.ledger").fetchall()[0], flush=True)
+    rows = con.execute("SELECT count(*), (SELECT count(*) FROM billing.runs) FROM billing.ledger").fetchall()
+    print(rows[0], flush=True)
 con = duckdb.connect(path, read_only=True)
 print("open", flush=True)
 sys.stdin.readline()
@@ -248,12 +248,12 @@ def test_strange_names_reach_the_reader_as_they_are(tmp_path: Path) -> None:
     name, file = "'; drop table ledger; --", 'it\'s 🦆 "day".ndjson'
     workspace = tmp_path / "bob's 🦆 house"
     as_of = case("thirds-add-up").script.before(1, workspace)
-    for table, row in (
+    for table, line in (
         ("accounts", f"{name},organization,Ente 🦆 & Söhne,USD,UTC,cus_2"),
         ("subscriptions", f"🦆,{name},pro,1,month,2026-05-01T00:00:00Z,2026-05-01T00:00:00Z,"),
     ):
         with (workspace / "accounts" / f"{table}.csv").open("a") as rows:
-            rows.write(row + "\n")
+            rows.write(line + "\n")
     usage = {"id": "🦆", "t": "2026-05-02T00:00:00Z", "m": "units", "v": 7, "acct": name, "user": "🦆"}
     (workspace / "raw" / "ev" / file).write_text(json.dumps(usage) + "\n")
     nights.run_night(workspace, as_of)

@@ -1,4 +1,4 @@
-"""Two implementations of one specification agree: the night's SQL and the reference's fractions, on random workspaces."""
+"""Two readings of one specification agree on random workspaces: the night's SQL and the reference's fractions."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def checks(workspace: Path) -> dict[str, str]:
 def con(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse in a transaction that leaves it as it was."""
     with warehouse.connect(workspace) as connection:
-        connection.execute("BEGIN")
+        connection.execute("SET search_path = 'night'; BEGIN")
         yield connection
         connection.execute("ROLLBACK")
 
@@ -103,74 +103,74 @@ def test_the_scratch_night_leaves_nothing_out(con: duckdb.DuckDBPyConnection) ->
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
     # from rows to the ledger
-    ("every_row_ends_once", "DELETE FROM night.int_batch__placed WHERE raw_line = 3"),
-    ("every_row_ends_once", "INSERT INTO night.int_batch__placed FROM night.int_batch__placed WHERE raw_line = 3"),
-    ("every_row_ends_once", "UPDATE night.int_batch__placed SET raw_line = 99 WHERE raw_line = 3"),
-    ("every_row_ends_once", "INSERT INTO night.int_batch__exceptions FROM night.int_batch__exceptions"),
+    ("every_row_ends_once", "DELETE FROM int_batch__placed WHERE raw_line = 3"),
+    ("every_row_ends_once", "INSERT INTO int_batch__placed FROM int_batch__placed WHERE raw_line = 3"),
+    ("every_row_ends_once", "UPDATE int_batch__placed SET raw_line = 99 WHERE raw_line = 3"),
+    ("every_row_ends_once", "INSERT INTO int_batch__exceptions FROM int_batch__exceptions"),
     (
         "every_row_ends_once",
         "INSERT INTO landing.batch BY NAME SELECT * REPLACE (99 AS emit_no) FROM landing.batch WHERE raw_line = 2;"
-        "INSERT INTO night.int_batch__placed BY NAME SELECT * REPLACE (99 AS emit_no) FROM night.int_batch__placed"
+        "INSERT INTO int_batch__placed BY NAME SELECT * REPLACE (99 AS emit_no) FROM int_batch__placed"
         " WHERE raw_line = 2",
     ),
     ("every_row_ends_once", "UPDATE landing.files SET rows = rows + 1"),
-    ("usage_enters_the_ledger_once", "INSERT INTO night.int_batch__placed FROM night.int_batch__placed WHERE raw_line = 3"),
-    ("usage_enters_the_ledger_once", "DELETE FROM night.int_batch__exceptions WHERE verdict = 'duplicate'"),
-    ("an_actor_has_one_payer_at_a_time", "INSERT INTO night.int_payers__spans (actor) VALUES ('ann')"),
+    ("usage_enters_the_ledger_once", "INSERT INTO int_batch__placed FROM int_batch__placed WHERE raw_line = 3"),
+    ("usage_enters_the_ledger_once", "DELETE FROM int_batch__exceptions WHERE verdict = 'duplicate'"),
+    ("an_actor_has_one_payer_at_a_time", "INSERT INTO int_payers__spans (actor) VALUES ('ann')"),
     # from the ledger to periods and their slices
-    ("every_entry_has_a_slice", "DELETE FROM night.int_periods__slices WHERE is_closed"),
-    ("every_entry_has_a_slice", "UPDATE night.int_periods__slices SET version_from = NULL"),
-    ("every_entry_has_a_slice", "UPDATE night.int_periods__slices SET period_end = '2026-05-21 00:00:00' WHERE is_closing"),
-    ("slices_tile_their_periods", "UPDATE night.int_periods__slices SET slice_end = slice_end - INTERVAL 1 DAY"),
-    ("slices_tile_their_periods", "UPDATE night.int_periods__slices SET slice_start = slice_start + INTERVAL 1 DAY"),
-    ("slices_tile_their_periods", "INSERT INTO night.int_periods__slices FROM night.int_periods__slices"),
+    ("every_entry_has_a_slice", "DELETE FROM int_periods__slices WHERE is_closed"),
+    ("every_entry_has_a_slice", "UPDATE int_periods__slices SET version_from = NULL"),
+    ("every_entry_has_a_slice", "UPDATE int_periods__slices SET period_end = '2026-05-21 00:00:00' WHERE is_closing"),
+    ("slices_tile_their_periods", "UPDATE int_periods__slices SET slice_end = slice_end - INTERVAL 1 DAY"),
+    ("slices_tile_their_periods", "UPDATE int_periods__slices SET slice_start = slice_start + INTERVAL 1 DAY"),
+    ("slices_tile_their_periods", "INSERT INTO int_periods__slices FROM int_periods__slices"),
     (
         "slices_tile_their_periods",
-        "UPDATE night.int_periods__slices SET period_end = period_end + INTERVAL 1 DAY, slice_end = slice_end + INTERVAL 1 DAY",
+        "UPDATE int_periods__slices SET period_end = period_end + to_days(1), slice_end = slice_end + to_days(1)",
     ),
     (
         "no_period_closes_twice",
-        "UPDATE night.int_periods__open SET period_start = period_start - INTERVAL 1 MICROSECOND WHERE is_closing",
+        "UPDATE int_periods__open SET period_start = period_start - INTERVAL 1 MICROSECOND WHERE is_closing",
     ),
     # from rows to money
-    ("usage_sums_to_windows", "UPDATE night.int_usage__windows SET usage = usage + 0.000000000000000001"),
-    ("usage_sums_to_windows", "DELETE FROM night.int_usage__windows"),
-    ("usage_sums_to_windows", "DELETE FROM night.int_refresh__windows WHERE usage > 0"),
-    ("events_sum_to_metered", "UPDATE night.int_usage__metered SET events = events + 1"),
-    ("events_sum_to_metered", "DELETE FROM night.int_usage__metered WHERE events > 0"),
-    ("a_meter_is_charged_once", "INSERT INTO night.int_usage__metered FROM night.int_usage__metered"),
-    ("a_window_is_refreshed_once", "INSERT INTO night.int_refresh__windows FROM night.int_refresh__windows"),
-    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = allowance WHERE usage = 0"),
-    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = usage WHERE usage > allowance"),
-    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET refresh = 0"),
-    ("refresh_within_allowance_and_usage", "UPDATE night.int_refresh__windows SET window_start = '2026-06-01 02:00:00'"),
-    ("a_period_is_reckoned_once", "INSERT INTO night.int_periods__figures FROM night.int_periods__figures"),
-    ("a_charge_is_owed_once", "INSERT INTO night.int_charges__owed FROM night.int_charges__owed"),
-    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'overage' AND period_start = '2026-05-01'"),
-    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'metered:pro:calls'"),
-    ("owed_is_never_null", "DELETE FROM night.int_charges__owed WHERE charge = 'minimum'"),
-    ("one_currency_per_period", "UPDATE night.int_charges__owed SET currency = 'EUR' WHERE charge = 'minimum'"),
+    ("usage_sums_to_windows", "UPDATE int_usage__windows SET usage = usage + 0.000000000000000001"),
+    ("usage_sums_to_windows", "DELETE FROM int_usage__windows"),
+    ("usage_sums_to_windows", "DELETE FROM int_refresh__windows WHERE usage > 0"),
+    ("events_sum_to_metered", "UPDATE int_usage__metered SET events = events + 1"),
+    ("events_sum_to_metered", "DELETE FROM int_usage__metered WHERE events > 0"),
+    ("a_meter_is_charged_once", "INSERT INTO int_usage__metered FROM int_usage__metered"),
+    ("a_window_is_refreshed_once", "INSERT INTO int_refresh__windows FROM int_refresh__windows"),
+    ("refresh_within_allowance_and_usage", "UPDATE int_refresh__windows SET refresh = allowance WHERE usage = 0"),
+    ("refresh_within_allowance_and_usage", "UPDATE int_refresh__windows SET refresh = usage WHERE usage > allowance"),
+    ("refresh_within_allowance_and_usage", "UPDATE int_refresh__windows SET refresh = 0"),
+    ("refresh_within_allowance_and_usage", "UPDATE int_refresh__windows SET window_start = '2026-06-01 02:00:00'"),
+    ("a_period_is_reckoned_once", "INSERT INTO int_periods__figures FROM int_periods__figures"),
+    ("a_charge_is_owed_once", "INSERT INTO int_charges__owed FROM int_charges__owed"),
+    ("owed_is_never_null", "DELETE FROM int_charges__owed WHERE charge = 'overage' AND period_start = '2026-05-01'"),
+    ("owed_is_never_null", "DELETE FROM int_charges__owed WHERE charge = 'metered:pro:calls'"),
+    ("owed_is_never_null", "DELETE FROM int_charges__owed WHERE charge = 'minimum'"),
+    ("one_currency_per_period", "UPDATE int_charges__owed SET currency = 'EUR' WHERE charge = 'minimum'"),
     ("one_currency_per_period", "UPDATE books.lines SET currency = 'EUR' WHERE reason = 'threshold'"),
     # from money to lines
-    ("lines_sum_to_rounded_owed", "UPDATE night.int_lines__new SET amount_minor = amount_minor + 1"),
-    ("lines_sum_to_rounded_owed", "DELETE FROM night.int_lines__new WHERE reason = 'adjustment'"),
-    ("lines_sum_to_rounded_owed", "DELETE FROM night.int_lines__new WHERE charge = 'minimum' AND reason = 'close'"),
-    ("lines_sum_to_rounded_owed", "UPDATE night.int_charges__owed SET owed = owed - 0.006"),
-    ("lines_sum_to_rounded_owed", "UPDATE night.int_charges__owed SET owed = owed + 0.005"),
-    ("lines_are_new_and_say_something", "UPDATE night.int_lines__new SET line_id = (SELECT min(line_id) FROM books.lines)"),
-    ("lines_are_new_and_say_something", "UPDATE night.int_lines__new SET amount_minor = 0"),
-    ("credit_meets_only_what_is_due", "UPDATE night.int_lines__new SET amount_minor = -99999 WHERE grant_id IS NOT NULL"),
-    ("credit_meets_only_what_is_due", "UPDATE night.int_lines__new SET amount_minor = 1 WHERE grant_id IS NOT NULL"),
-    ("credit_chain_unbroken", "UPDATE night.int_credits__new SET balance_before = balance_before + 1"),
-    ("credit_chain_unbroken", "UPDATE night.int_credits__new SET movement_no = movement_no + 1"),
-    ("credit_chain_unbroken", "DELETE FROM night.int_credits__new WHERE kind = 'use'"),
+    ("lines_sum_to_rounded_owed", "UPDATE int_lines__new SET amount_minor = amount_minor + 1"),
+    ("lines_sum_to_rounded_owed", "DELETE FROM int_lines__new WHERE reason = 'adjustment'"),
+    ("lines_sum_to_rounded_owed", "DELETE FROM int_lines__new WHERE charge = 'minimum' AND reason = 'close'"),
+    ("lines_sum_to_rounded_owed", "UPDATE int_charges__owed SET owed = owed - 0.006"),
+    ("lines_sum_to_rounded_owed", "UPDATE int_charges__owed SET owed = owed + 0.005"),
+    ("lines_are_new_and_say_something", "UPDATE int_lines__new SET line_id = (SELECT min(line_id) FROM books.lines)"),
+    ("lines_are_new_and_say_something", "UPDATE int_lines__new SET amount_minor = 0"),
+    ("credit_meets_only_what_is_due", "UPDATE int_lines__new SET amount_minor = -99999 WHERE grant_id IS NOT NULL"),
+    ("credit_meets_only_what_is_due", "UPDATE int_lines__new SET amount_minor = 1 WHERE grant_id IS NOT NULL"),
+    ("credit_chain_unbroken", "UPDATE int_credits__new SET balance_before = balance_before + 1"),
+    ("credit_chain_unbroken", "UPDATE int_credits__new SET movement_no = movement_no + 1"),
+    ("credit_chain_unbroken", "DELETE FROM int_credits__new WHERE kind = 'use'"),
     (
         "credit_chain_unbroken",
-        "UPDATE night.int_credits__new SET amount_minor = -balance_before - 1, balance_after = -1;"
-        "UPDATE night.int_lines__new SET amount_minor = (SELECT amount_minor FROM night.int_credits__new)"
+        "UPDATE int_credits__new SET amount_minor = -balance_before - 1, balance_after = -1;"
+        "UPDATE int_lines__new SET amount_minor = (SELECT amount_minor FROM int_credits__new)"
         " WHERE grant_id IS NOT NULL",
     ),
-    ("a_period_stands_once", "INSERT INTO night.int_periods__reckoned FROM night.int_periods__reckoned"),
+    ("a_period_stands_once", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
 ]
 
 
