@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from assets import progress
 from assets.core.instants import format_instant, parse_instant
@@ -46,21 +48,48 @@ AsOf = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Say everything as JSON, one object a line.")]
 
 
+# What a night is busy with once it has said a step.
+NEXT = {
+    "night": "checking the catalogue and the account files",
+    "catalogue": "landing raw files",
+    "landed": "reckoning who owes what",
+    "reckoned": "entering the night into the books",
+    "posted": "publishing",
+}
+
+
 class Voice:
-    """Says what happens: sentences to a person on stdout, or one JSON object a line to a program."""
+    """Says what happens: sentences to a person on stdout, or one JSON object a line to a program.
+
+    On a terminal the last line tells what is being worked on; elsewhere there are plain lines only.
+    """
 
     def __init__(self, is_json: bool) -> None:
         self.is_json = is_json
-        self.is_terminal = sys.stdout.isatty() and not is_json
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.status = self.console.status("") if self.console.is_terminal and not is_json else None
         progress.listen(self.say)
 
     def say(self, step: str, sentence: str, facts: dict[str, Any]) -> None:
         if self.is_json:
             print(json.dumps({"event": step, "message": sentence, **facts}, default=str), flush=True)
-        elif self.is_terminal and step != "warning":
-            print(f"\033[2m{step:>12}\033[0m  {sentence}", flush=True)
+        elif self.status:
+            self.console.print(Text.assemble((f"{step:>10}  ", "yellow" if step == "warning" else "dim"), sentence))
+            if step in NEXT:
+                self.status.update(f"{NEXT[step]} …")
+                self.status.start()
+            elif step != "warning":
+                self.status.stop()
         else:
             print(f"{step}: {sentence}", flush=True, file=sys.stderr if step == "warning" else sys.stdout)
+
+    def complain(self, kind: str, sentence: str) -> None:
+        if self.status:
+            self.status.stop()
+        if self.is_json:
+            print(json.dumps({"event": kind, "message": sentence}), flush=True)
+        else:
+            print(f"{kind}: {sentence}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -71,24 +100,17 @@ def _speaking(is_json: bool) -> Iterator[Voice]:
         yield voice
     except Refusal as refusal:
         for problem in refusal.problems:
-            _complain(voice, "refused", problem)
+            voice.complain("refused", problem)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        _complain(voice, "stopped", "Stopped; run the same command again to finish the night.")
+        voice.complain("stopped", "Stopped; run the same command again to finish the night.")
         raise typer.Exit(1) from None
     except Exception as failure:
         if os.environ.get("TALLYHOUSE_DEBUG"):
             raise
         sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"
-        _complain(voice, "failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)")
+        voice.complain("failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)")
         raise typer.Exit(1) from None
-
-
-def _complain(voice: Voice, kind: str, sentence: str) -> None:
-    if voice.is_json:
-        print(json.dumps({"event": kind, "message": sentence}), flush=True)
-    else:
-        print(f"{kind}: {sentence}", file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -132,7 +154,8 @@ def demo(
 
     with _speaking(as_json) as voice:
         play(workspace.resolve())
-        voice.say("done", f"the demo's nights are in the books of {workspace}", {})
+        voice.say("done", f"the demo's nights are in the books of {workspace}", {"workspace": str(workspace)})
+        voice.say("look", f"{workspace}/published/tallyhouse.duckdb with any DuckDB, or the Dagster UI: make ui", {})
 
 
 @app.command()

@@ -76,17 +76,18 @@ def _write(file: Path, content: bytes) -> None:
 
 def build(workspace: Path) -> Any:
     """Run every model and its tests on the workspace's warehouse; dbt's results, node by node."""
-    return _invoke(workspace, "build", "--exclude-resource-type", "unit_test")
+    return invoke(workspace, "build", "--exclude-resource-type", "unit_test")
 
 
 def compile_project(workspace: Path) -> dict[str, Any]:
     """The models with their SQL as it runs, by dbt's id."""
     warehouse.path(workspace).parent.mkdir(parents=True, exist_ok=True)
-    compiled = _invoke(workspace, "compile", "--no-introspect")
+    compiled = invoke(workspace, "compile", "--no-introspect")
     return {r.node.unique_id: r.node for r in compiled if r.node.resource_type == "model"}
 
 
-def _invoke(workspace: Path, command: str, *options: str) -> Any:
+def invoke(workspace: Path, command: str, *options: str) -> Any:
+    """Any dbt command on the workspace's warehouse, in this process; the results node by node."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest

@@ -12,7 +12,10 @@ slices as (
 entries as (
     select *
     from {{ ref('int_ledger__entries') }}
-    where subscription_id in (select subscription_id from metered) and meter in (select meter from metered)
+    where
+        subscription_id in (select subscription_id from metered)
+        and occurred_at >= (select min(period_start) from metered)
+        and meter in (select meter from metered)
 ),
 
 rated as (

@@ -16,6 +16,7 @@ entries as (
     from {{ ref('int_ledger__entries') }}
     where
         subscription_id in (select subscription_id from scope)
+        and occurred_at >= (select min(period_start) from scope)
         and meter in (select meter from {{ ref('int_catalogue__charges') }} where is_pooled)
 ),
 

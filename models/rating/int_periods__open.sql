@@ -37,12 +37,20 @@ seen as (
     select account_id, seen_at from default_baselines
 ),
 
+-- A closed month is fixed, also when the account's zone has moved since: of the month in which usage falls, an open one
+-- keeps what the closed ones before and after that usage leave of it.
 months as (
-    select distinct
+    select
         'default:' || seen.account_id as subscription_id,
         seen.account_id,
-        zone_months.month_start,
-        zone_months.month_end
+        greatest(
+            zone_months.month_start,
+            coalesce(max(closed.period_end) filter (where closed.period_end <= seen.seen_at), zone_months.month_start)
+        ) as period_start,
+        least(
+            zone_months.month_end,
+            coalesce(min(closed.period_start) filter (where closed.period_start > seen.seen_at), zone_months.month_end)
+        ) as period_end
     from seen
     inner join accounts on seen.account_id = accounts.account_id
     inner join {{ source('catalog', 'zone_months') }} as zone_months
@@ -50,28 +58,19 @@ months as (
             accounts.timezone = zone_months.timezone
             and seen.seen_at >= zone_months.month_start
             and seen.seen_at < zone_months.month_end
-),
-
--- A closed month is fixed, also when the account's zone has moved since: an open one keeps what closed ones leave of it.
-months_left as (
-    select
-        months.subscription_id,
-        months.account_id,
-        greatest(months.month_start, coalesce(max(closed.period_end), months.month_start)) as period_start,
-        months.month_end as period_end
-    from months
     left join closed
         on
-            months.subscription_id = closed.subscription_id
-            and closed.period_start < months.month_end
-            and closed.period_end > months.month_start
-    group by months.subscription_id, months.account_id, months.month_start, months.month_end
+            'default:' || seen.account_id = closed.subscription_id
+            and closed.period_start < zone_months.month_end
+            and closed.period_end > zone_months.month_start
+    group by seen.account_id, seen.seen_at, zone_months.month_start, zone_months.month_end
+    having not coalesce(bool_or(seen.seen_at >= closed.period_start and seen.seen_at < closed.period_end), false)
 ),
 
 periods as (
     select * from subscribed
     union all
-    select * from months_left where period_start < period_end
+    select distinct * from months
 ),
 
 final as (

@@ -29,6 +29,7 @@ entries as (
     from {{ ref('int_ledger__entries') }}
     where
         subscription_id in (select subscription_id from charges)
+        and occurred_at >= (select min(period_start) from charges)
         and meter in (select meter from charges where aggregate <> 'time_weighted')
 ),
 

@@ -11,7 +11,9 @@ scope as (
 entries as (
     select *
     from {{ ref('int_ledger__entries') }}
-    where subscription_id in (select subscription_id from scope)
+    where
+        subscription_id in (select subscription_id from scope)
+        and occurred_at >= (select min(period_start) from scope)
 ),
 
 rated as (

@@ -50,8 +50,10 @@ def test_killed_before_any_act(eve: tuple[Path, Script], tmp_path: Path) -> None
     counts = after[0]["runs"][-1]["counts"]
     for table in ("ledger", "invoice_items"):
         assert len(after[0][table]) > len(before[table]), f"a night without new {table} shows little: {counts}"
-    begin = acts.index("execute BEGIN")
-    commit = acts.index("execute COMMIT")
+    begin, commit = acts.index("execute BEGIN"), acts.index("execute COMMIT")
+    assert acts.count("execute COMMIT") == 1, "the books are entered in one transaction"
+    entries = [n for n, what in enumerate(acts) if "INSERT INTO books.ledger" in what or "INTO books.lines" in what]
+    assert begin < min(entries) <= max(entries) < commit
     # Both sides of the commit, the files taken away or put in place, and the rest at even distances.
     named = {begin, commit, commit + 1, *(n for n, what in enumerate(acts) if what.startswith(("replace", "rmtree")))}
     step = max(1, len(acts) * 2 // KILLS)

@@ -69,7 +69,7 @@ def checks(workspace: Path) -> dict[str, str]:
     """Every check of the night as the query that finds what breaks it."""
     return {
         it.node.name: it.node.compiled_code
-        for it in dbt._invoke(workspace, "compile", "--no-introspect")
+        for it in dbt.invoke(workspace, "compile", "--no-introspect")
         if it.node.resource_type == "test"
     }
 
@@ -84,7 +84,7 @@ def con(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def test_the_unit_tests_of_the_models_pass(workspace: Path) -> None:
-    results = list(dbt._invoke(workspace, "test", "--select", "test_type:unit"))
+    results = list(dbt.invoke(workspace, "test", "--select", "test_type:unit"))
     assert len(results) > 20
     assert [f"{it.node.name}: {it.message}" for it in results if it.status != "pass"] == []
 
