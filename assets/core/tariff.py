@@ -17,12 +17,10 @@ from math import floor
 
 from assets.core.catalogue.models import Charge, Meter, Tier
 
-# A product of two numbers and 10^9 has to stay within 128 bits on the way.
-LONGEST = 10**28
-
-
-class TooLong(ValueError):
-    """The price and the meter's divide_by together have more digits than can be billed exactly."""
+# What SQL reckons with: signed integers of 128 bits.
+LARGEST = 2**127 - 1
+# A level is averaged over at most a year of microseconds, by the same division as the price's.
+LONGEST_PERIOD_US = 366 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def digits(meter: Meter) -> int:
 
 def segments(charge: Charge, meter: Meter) -> Iterator[Segment]:
     """The pieces of a charge, from below; nothing is owed up to the free units."""
-    per_unit, free = 1 / Fraction(meter.divide_by), Fraction(charge.free_units)
+    per_unit, free = _per_unit(meter), Fraction(charge.free_units)
 
     def bound(quantity: Fraction) -> int:
         return floor((quantity + free) / per_unit * int(10 ** digits(meter)))
@@ -91,11 +89,17 @@ def money(value: Fraction) -> Decimal:
     return Decimal((int(value < 0), tuple(map(int, str(attos))), -18))
 
 
-def checked(value: Fraction) -> Fraction:
-    """The fraction, if SQL can multiply and divide by it exactly."""
-    if abs(value.numerator) > LONGEST or value.denominator > LONGEST:
-        raise TooLong
-    return value
+def fits(charge: Charge, meter: Meter) -> bool:
+    """Whether SQL can multiply and divide by the charge's rates exactly (`times_ratio` in dbt_project/macros)."""
+    rates = [rate(charge, meter), *(piece.rate for piece in segments(charge, meter))]
+    period = LONGEST_PERIOD_US if meter.aggregate == "time_weighted" else 1
+    return all(
+        max(abs(it.numerator), 2 * 10**9) * it.denominator * period <= LARGEST for it in (*rates, _per_unit(meter))
+    )
+
+
+def _per_unit(meter: Meter) -> Fraction:
+    return 1 / Fraction(meter.divide_by)
 
 
 def _given(value: Decimal | None) -> Decimal:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from assets.core import tariff
 from assets.core.catalogue import read_meters, read_plans, read_sources, read_workspace
 from assets.core.catalogue.account_checks import CHECKS
 from assets.core.catalogue.draft import Draft
-from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Plan, Settings
+from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
 from assets.core.catalogue.nodes import read_yaml
 from assets.core.catalogue.problems import Problems, sentence, shown
 from assets.core.catalogue.read_accounts import BASELINES, read_accounts
@@ -44,6 +45,8 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
     draft = Draft.of(settings, is_settled, plans, rows, closed)
     for check in CHECKS:
         problems.mistakes.extend(check(draft))
+    if not problems.mistakes:
+        problems.mistakes.extend(_prices_too_fine(plans or {}, sound_meters))
     if problems.mistakes:
         raise Refusal(problems)
 
@@ -68,6 +71,20 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
         closed=tuple(closed),
         warnings=warnings,
     )
+
+
+def _prices_too_fine(plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+    for plan in plans.values():
+        for version in plan.versions:
+            for charge in version.charges:
+                if not tariff.fits(charge, meters[charge.meter]):
+                    place = (
+                        f"{read_plans.FILE}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
+                    )
+                    odd = (
+                        f"the price of {charge.meter} and the meter's divide_by have too many digits to divide exactly"
+                    )
+                    yield sentence(place, odd, "give the price or divide_by fewer digits")
 
 
 def _digest(files: Iterable[Path]) -> str:
