@@ -43,28 +43,32 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
+def _lock(workspace: Path) -> Path:
+    return path(workspace).parent / "run.lock"
+
+
 @contextmanager
 def peek(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
     """The warehouse read-only, if it has its tables and nobody is writing; making and touching nothing."""
-    if not path(workspace).exists():
+    lock = _lock(workspace)
+    if not (path(workspace).exists() and lock.exists()):
         yield None
         return
-    try:
-        con = duckdb.connect(str(path(workspace)), read_only=True)
-    except duckdb.IOException:  # a run holds it, and will be named by whoever asks for the lock
-        yield None
-        return
-    try:
-        has_books = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'books' AND table_name = 'runs'")
-        yield con if has_books.fetchone() else None
-    finally:
-        con.close()
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # a run is at work, and will be named by whoever asks for the lock
+            yield None
+            return
+        with duckdb.connect(str(path(workspace)), read_only=True) as con:
+            has_books = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'books' AND table_name = 'runs'")
+            yield con if has_books.fetchone() else None
 
 
 @contextmanager
 def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
     """Hold the workspace for one run. The system releases the lock of a run that dies, however it dies."""
-    lock = path(workspace).parent / "run.lock"
+    lock = _lock(workspace)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as file:
         try:

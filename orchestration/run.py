@@ -33,12 +33,12 @@ def night(workspace: Path, as_of: datetime) -> None:
     try:
         with dg.DagsterInstance.get() as instance:
             partition = _partition(as_of)
-        _nightly(partition is not None).execute_in_process(
-            run_config=config,
-            instance=instance,
-            partition_key=partition,
-            tags={"tallyhouse/as_of": format_instant(as_of)},
-        )
+            _nightly(partition is not None).execute_in_process(
+                run_config=config,
+                instance=instance,
+                partition_key=partition,
+                tags={"tallyhouse/as_of": format_instant(as_of)},
+            )
     except dg.DagsterError as failure:
         # What the resource refuses (another run is at work), Dagster wraps; what an asset refuses, it does not.
         if isinstance(failure.__cause__, Refusal):

@@ -17,6 +17,9 @@ for silence, value in {
 }.items():
     os.environ.setdefault(silence, value)
 
+# As it was told to this process, before any workspace's own was set.
+_DAGSTER_HOME = os.environ.get("DAGSTER_HOME")
+
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -32,8 +35,7 @@ def wall_clock() -> datetime:
 
 def dagster_home(workspace: Path) -> Path:
     """Where Dagster keeps the history of runs: in the workspace, unless DAGSTER_HOME says elsewhere."""
-    told = os.environ.get("DAGSTER_HOME")
-    home = Path(told) if told else workspace / "warehouse" / "dagster"
+    home = Path(_DAGSTER_HOME) if _DAGSTER_HOME else workspace / "warehouse" / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():

@@ -92,7 +92,8 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
         )
         SELECT
             {literal(source.name)} AS source, raw_file, raw_line, emit_no, meter,
-            CAST('0x' || left(hash, 32) AS UHUGEINT) AS key_hi, CAST('0x' || right(hash, 32) AS UHUGEINT) AS key_lo,
+            CAST('0x' || substr(hash, 1, 32) AS UHUGEINT) AS key_hi,
+            CAST('0x' || substr(hash, 33) AS UHUGEINT) AS key_lo,
             {_readable(_value("occurred_at", "TIMESTAMP", formulas))} AS occurred_at,
             {_readable(columns[source.account]) if source.account else "NULL"} AS account,
             {_readable(columns[source.actor]) if source.actor else "NULL"} AS actor,
@@ -257,7 +258,7 @@ def _identity_hi(source: Source, columns: dict[str, str]) -> str:
     if len(source.emits) == 1:
         return "CAST(NULL AS UHUGEINT)"
     parts = " || chr(31) || ".join([literal(source.name), *(columns[path] for path in source.identity)])
-    return f"CASE WHEN emit_no >= 0 THEN CAST('0x' || left(sha256({parts}), 32) AS UHUGEINT) END"
+    return f"CASE WHEN emit_no >= 0 THEN CAST('0x' || substr(sha256({parts}), 1, 32) AS UHUGEINT) END"
 
 
 def _members(source: Source) -> str:
