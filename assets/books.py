@@ -6,7 +6,13 @@ and its quarantine belong to no book.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import duckdb
+
+from assets.core.catalogue.models import ClosedPeriod
+from assets.core.instants import format_instant
+from assets.core.refusal import Refusal
 
 TABLES = {
     "books.ledger": """
@@ -73,3 +79,36 @@ def ensure_closed_prices(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(
             f"CREATE TABLE IF NOT EXISTS books.close_{name} AS SELECT '' AS catalog_id, * FROM catalog.{name} LIMIT 0"
         )
+
+
+def closed_periods(con: duckdb.DuckDBPyConnection) -> list[ClosedPeriod]:
+    """Every period that a book has closed."""
+    return [
+        ClosedPeriod(subscription_id, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), book)
+        for subscription_id, start, end, book in con.execute(
+            "SELECT subscription_id, period_start, period_end, book FROM books.closes"
+        ).fetchall()
+    ]
+
+
+def refuse_going_back(last: datetime | None, as_of: datetime) -> None:
+    if last and as_of < last:
+        raise Refusal(
+            f"as_of {format_instant(as_of)} lies before the last run's {format_instant(last)}; "
+            "nights go forward only: give a later --as-of."
+        )
+
+
+def last_as_of(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The business clock of the last run that left something behind."""
+    row = con.execute("""
+        SELECT max(as_of) FROM (
+            SELECT max(as_of) AS as_of FROM books.runs UNION ALL SELECT max(landed_at) FROM landing.files)
+    """).fetchone()
+    return row[0].replace(tzinfo=UTC) if row and row[0] else None
+
+
+def nights_done(con: duckdb.DuckDBPyConnection) -> set[datetime]:
+    """The as_ofs of the nights that are in the books."""
+    rows = con.execute("SELECT as_of FROM books.runs WHERE outcome = 'done'").fetchall()
+    return {as_of.replace(tzinfo=UTC) for (as_of,) in rows}

@@ -13,12 +13,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from assets.core import tariff
-from assets.core.catalogue.models import Catalogue, Charge, ClosedPeriod, Meter, Plan, PlanVersion
+from assets.core.catalogue.models import Catalogue, Charge, Meter, Plan, PlanVersion
 from assets.core.catalogue.subscriptions import open_periods
-from assets.core.instants import format_instant
 from assets.core.numbers import UNUSUAL_CURRENCIES, minor_step
 from assets.core.periods import calendar_months, zone_of
-from assets.core.refusal import Refusal
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,39 +76,6 @@ def _shift(month: datetime, by: timedelta) -> datetime:
         return month.replace(tzinfo=UTC) + by
     except OverflowError:  # year 1 or 9999
         return month.replace(tzinfo=UTC)
-
-
-def closed_periods(con: duckdb.DuckDBPyConnection) -> list[ClosedPeriod]:
-    """Every period that a book has closed."""
-    return [
-        ClosedPeriod(subscription_id, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), book)
-        for subscription_id, start, end, book in con.execute(
-            "SELECT subscription_id, period_start, period_end, book FROM books.closes"
-        ).fetchall()
-    ]
-
-
-def refuse_going_back(last: datetime | None, as_of: datetime) -> None:
-    if last and as_of < last:
-        raise Refusal(
-            f"as_of {format_instant(as_of)} lies before the last run's {format_instant(last)}; "
-            "nights go forward only: give a later --as-of."
-        )
-
-
-def last_as_of(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The business clock of the last run that left something behind."""
-    row = con.execute("""
-        SELECT max(as_of) FROM (
-            SELECT max(as_of) AS as_of FROM books.runs UNION ALL SELECT max(landed_at) FROM landing.files)
-    """).fetchone()
-    return row[0].replace(tzinfo=UTC) if row and row[0] else None
-
-
-def nights_done(con: duckdb.DuckDBPyConnection) -> set[datetime]:
-    """The as_ofs of the nights that are in the books."""
-    rows = con.execute("SELECT as_of FROM books.runs WHERE outcome = 'done'").fetchall()
-    return {as_of.replace(tzinfo=UTC) for (as_of,) in rows}
 
 
 def _arrow(columns: dict[str, Type], rows: list[Row]) -> Any:

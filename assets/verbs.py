@@ -16,7 +16,7 @@ import dagster as dg
 import duckdb
 
 from assets import books, post, publish, shown
-from assets.catalogue import closed_periods, last_as_of, refuse_going_back, write_catalogue, write_months
+from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.landing import Landed, ensure_tables, land
@@ -30,8 +30,8 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     """Check the catalogue and account files whole, then put them into the warehouse; the first thing a night does."""
     books.ensure_books(con)
     ensure_tables(con)
-    refuse_going_back(last_as_of(con), as_of)
-    loaded = load(workspace, closed_periods(con), as_of)
+    books.refuse_going_back(books.last_as_of(con), as_of)
+    loaded = load(workspace, books.closed_periods(con), as_of)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
     return loaded
@@ -39,7 +39,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
 
 def bring_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> Landed:
     """Land what is new below raw/."""
-    loaded = load(workspace, closed_periods(con), as_of)
+    loaded = load(workspace, books.closed_periods(con), as_of)
     result = land(con, workspace, loaded.sources, loaded.weights, as_of)
     write_months(con, loaded)
     return result

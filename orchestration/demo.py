@@ -9,7 +9,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from assets import progress, warehouse
-from assets.catalogue import nights_done
+from assets.books import nights_done
 from assets.core.instants import format_instant, parse_instant
 from data import DEMO
 from orchestration.run import night

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import warehouse
-from assets.catalogue import closed_periods, last_as_of, refuse_going_back
+from assets.books import closed_periods, last_as_of, refuse_going_back
 from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from assets.core.catalogue import load, read_meters, read_plans, read_sources, read_workspace
 from assets.core.catalogue.nodes import Node, read_yaml
