@@ -38,6 +38,7 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         for name, value in settings(workspace).items():
             con.execute(f"SET {name} = '{value.replace(chr(39), chr(39) * 2)}'")
+        con.execute("SET enable_progress_bar = false")
         yield con
     finally:
         con.close()
