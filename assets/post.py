@@ -56,8 +56,7 @@ STEPS = {
         DROP TABLE settled""",
     "bill": """
         INSERT INTO books.lines BY NAME
-        SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new
-        WHERE line_id NOT IN (SELECT line_id FROM books.lines);
+        SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new;
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
     "hold rows": """
         DELETE FROM books.quarantine q WHERE EXISTS (
