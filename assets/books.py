@@ -14,12 +14,21 @@ from assets.core.catalogue.models import ClosedPeriod
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 
+# The terms and price lists that a period was reckoned with.
+_SLICE = """
+        subscription_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, currency VARCHAR NOT NULL,
+        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, period_us BIGINT NOT NULL, baseline DECIMAL(38, 15),
+        slice_start TIMESTAMP NOT NULL, slice_end TIMESTAMP NOT NULL, plan VARCHAR NOT NULL, seats BIGINT NOT NULL,
+        catalog_id VARCHAR NOT NULL, version_from TIMESTAMP NOT NULL, included DECIMAL(38, 15) NOT NULL,
+        refresh_allowance DECIMAL(38, 18) NOT NULL, is_overage BOOLEAN NOT NULL, threshold DECIMAL(38, 18),
+        minimum DECIMAL(38, 18) NOT NULL, late_window_us BIGINT NOT NULL, bill_from TIMESTAMP, ledger_cutover TIMESTAMP"""
+
 TABLES = {
     "books.ledger": """
         key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, source VARCHAR NOT NULL, meter VARCHAR NOT NULL,
         account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, is_account_named BOOLEAN NOT NULL, actor VARCHAR,
-        occurred_at TIMESTAMP NOT NULL, landed_at TIMESTAMP NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15),
-        context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL, late_state VARCHAR""",
+        occurred_at TIMESTAMP NOT NULL, landed_at TIMESTAMP NOT NULL, entered_at TIMESTAMP NOT NULL,
+        quantity DECIMAL(38, 9), cost DECIMAL(38, 15), context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL, late_state VARCHAR""",
     "books.duplicates": """
         source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL,
         meter VARCHAR NOT NULL, key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, occurred_at TIMESTAMP NOT NULL,
@@ -37,14 +46,12 @@ TABLES = {
         metered DECIMAL(38, 18) NOT NULL, minimum DECIMAL(38, 18) NOT NULL, owed DECIMAL(38, 18) NOT NULL,
         billed_minor BIGINT NOT NULL, closed_at TIMESTAMP NOT NULL,
         PRIMARY KEY (book, subscription_id, period_start)""",
-    "books.close_slices": """
-        book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, currency VARCHAR NOT NULL,
-        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, period_us BIGINT NOT NULL, baseline DECIMAL(38, 15),
-        slice_start TIMESTAMP NOT NULL, slice_end TIMESTAMP NOT NULL, plan VARCHAR NOT NULL, seats BIGINT NOT NULL,
-        catalog_id VARCHAR NOT NULL, version_from TIMESTAMP NOT NULL, included DECIMAL(38, 15) NOT NULL,
-        refresh_allowance DECIMAL(38, 18) NOT NULL, is_overage BOOLEAN NOT NULL, threshold DECIMAL(38, 18),
-        minimum DECIMAL(38, 18) NOT NULL, late_window_us BIGINT NOT NULL, bill_from TIMESTAMP, ledger_cutover TIMESTAMP,
+    "books.close_slices": f"""
+        book VARCHAR NOT NULL, {_SLICE},
         PRIMARY KEY (book, subscription_id, period_start, slice_start)""",
+    "books.threshold_slices": f"""
+        book VARCHAR NOT NULL, billed_at TIMESTAMP NOT NULL, {_SLICE},
+        PRIMARY KEY (book, billed_at, subscription_id, period_start, slice_start)""",
     "books.charges": """
         book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, period_start TIMESTAMP NOT NULL, charge VARCHAR NOT NULL,
         quantity DECIMAL(38, 18), owed DECIMAL(38, 18) NOT NULL""",

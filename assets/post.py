@@ -18,14 +18,14 @@ from assets.landing import clear_batch, clear_links, raw_texts
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
-    "keep the catalogue of tonight's closes": """
+    "keep the catalogue of tonight's closes and lines": """
         INSERT INTO books.close_charges
         SELECT s.catalog_id, c.* FROM catalog.charges c, catalog.settings s
-        WHERE EXISTS (FROM night.int_periods__open WHERE is_closing)
+        WHERE (EXISTS (FROM night.int_periods__open WHERE is_closing) OR EXISTS (FROM night.int_lines__new))
           AND s.catalog_id NOT IN (SELECT catalog_id FROM books.close_charges);
         INSERT INTO books.close_segments
         SELECT s.catalog_id, c.* FROM catalog.segments c, catalog.settings s
-        WHERE EXISTS (FROM night.int_periods__open WHERE is_closing)
+        WHERE (EXISTS (FROM night.int_periods__open WHERE is_closing) OR EXISTS (FROM night.int_lines__new))
           AND s.catalog_id NOT IN (SELECT catalog_id FROM books.close_segments)""",
     "remember where usage of the default plan fell": """
         INSERT INTO books.default_periods
@@ -40,6 +40,13 @@ STEPS = {
         INSERT INTO books.closes BY NAME
         SELECT s.book, p.* EXCLUDE (is_closed, is_closing), s.as_of AS closed_at
         FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing""",
+    "keep what open periods were billed by": """
+        INSERT INTO books.threshold_slices BY NAME
+        SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, slice_no, lookup_from)
+        FROM night.int_periods__slices p, catalog.settings s
+        WHERE EXISTS (
+            FROM night.int_lines__new n
+            WHERE n.reason = 'threshold' AND (n.subscription_id, n.period_start) = (p.subscription_id, p.period_start))""",
     "keep what closed periods owe, late usage included": """
         CREATE TEMP TABLE settled AS
         SELECT s.book, p.subscription_id, p.period_start
@@ -83,8 +90,8 @@ STEPS = {
         WHERE e.verdict = 'duplicate'""",
     "enter usage": """
         INSERT INTO books.ledger BY NAME
-        SELECT n.*, l.late_state
-        FROM night.int_ledger__new n LEFT JOIN night.int_ledger__late l USING (key_hi, key_lo)""",
+        SELECT n.*, s.as_of AS entered_at, l.late_state
+        FROM night.int_ledger__new n CROSS JOIN catalog.settings s LEFT JOIN night.int_ledger__late l USING (key_hi, key_lo)""",
 }
 
 

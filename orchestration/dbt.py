@@ -5,17 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from assets import shown, warehouse
-from assets.night import Night
-from assets.progress import tell
-from assets.verbs import POOL, one_by_one
+from assets import warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
@@ -79,11 +74,25 @@ def build(workspace: Path) -> Any:
     return invoke(workspace, "build", "--exclude-resource-type", "unit_test")
 
 
-def compile_project(workspace: Path) -> dict[str, Any]:
-    """The models with their SQL as it runs, by dbt's id."""
-    warehouse.path(workspace).parent.mkdir(parents=True, exist_ok=True)
-    compiled = invoke(workspace, "compile", "--no-introspect")
-    return {r.node.unique_id: r.node for r in compiled if r.node.resource_type == "model"}
+@cache
+def compiled_models() -> dict[str, str]:
+    """Every model by its name as the statement that makes it, each after those it reads; compiled once per change."""
+    kept = _cache() / f"compiled-{fingerprint()}.json"
+    if not kept.exists():
+        from graphlib import TopologicalSorter
+
+        with tempfile.TemporaryDirectory() as scratch:
+            warehouse.path(Path(scratch)).parent.mkdir()
+            results = invoke(Path(scratch), "compile", "--no-introspect")
+        nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
+        order = TopologicalSorter({key: [on for on in it.depends_on.nodes if on in nodes] for key, it in nodes.items()})
+        statements = {
+            node.name: f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
+            for node in (nodes[key] for key in order.static_order())
+        }
+        _write(kept, json.dumps(statements, indent=1).encode())
+    loaded: dict[str, str] = json.loads(kept.read_text())
+    return loaded
 
 
 def invoke(workspace: Path, command: str, *options: str) -> Any:
@@ -105,64 +114,3 @@ def invoke(workspace: Path, command: str, *options: str) -> Any:
     if done.exception:
         raise done.exception
     return done.result
-
-
-def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetsDefinition:
-    """dbt's models as assets and their tests as checks."""
-    from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
-
-    class Translator(DagsterDbtTranslator):
-        """Names the assets as the story tells them: one noun a table, sources as the rooms that write them."""
-
-        def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
-            spec = super().get_asset_spec(manifest, unique_id, project)
-            node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
-            if node["resource_type"] == "source":
-                room = {"catalog": "catalogue", "landing": "landed"}.get(node["source_name"], "books")
-                return spec.replace_attributes(key=dg.AssetKey(room))
-            return spec.replace_attributes(
-                key=dg.AssetKey(node["name"]),
-                group_name=Path(node["original_file_path"]).parent.name,
-                owners=["team:billing"],
-            )
-
-    # Many source tables are one room: the duplicate keys are meant.
-    translator = Translator(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
-
-    @dbt_assets(
-        manifest=manifest,
-        dagster_dbt_translator=translator,
-        partitions_def=partitions,
-        **one_by_one(partitions),
-        pool=POOL,
-        name="models",
-    )
-    def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        failed: list[str] = []
-        results = build(night.root)
-        with night.connect() as con:
-            rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
-        for result in results:
-            node = result.node
-            if node.resource_type == "model":
-                if result.status != "success":
-                    raise dg.Failure(f"model {node.name} failed: {result.message}", allow_retries=False)
-                metadata = {"seconds": round(result.execution_time, 2), **rows.get(node.name, {})}
-                yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
-            elif node.resource_type == "test":
-                check = checks[node.unique_id]
-                is_passed = result.status in ("pass", "warn")
-                yield dg.AssetCheckResult(
-                    asset_key=check.asset_key,
-                    check_name=check.name,
-                    passed=is_passed,
-                    metadata={"rows": result.failures or 0},
-                )
-                if not is_passed:
-                    failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
-        if failed:
-            raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
-        tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
-
-    checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
-    return models

@@ -17,9 +17,9 @@ def define(partitions: dg.PartitionsDefinition[str] | None) -> dg.Definitions:
     import json
 
     from assets import verbs
-    from orchestration import dbt, jobs, resources
+    from orchestration import dbt, jobs, model_assets, resources
 
-    models = dbt.make_models(json.loads(dbt.manifest_files()[1].read_text()), partitions)
+    models = model_assets.make_models(json.loads(dbt.manifest_files()[1].read_text()), partitions)
     return dg.Definitions(
         assets=[*verbs.make_assets(partitions), models],
         jobs=[jobs.nightly],

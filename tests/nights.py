@@ -7,10 +7,7 @@ tests/pipeline, on whole jobs.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +15,20 @@ import duckdb
 
 from assets import publish, verbs, warehouse
 from assets.post import post
+from orchestration import dbt
 from tests.golden.case import Script
 
 Tables = dict[str, list[dict[str, Any]]]
 
 
-@cache
-def compiled_models() -> tuple[str, ...]:
-    """Every model as the statement that makes it, in an order in which each finds what it reads."""
-    from graphlib import TopologicalSorter
-
-    from orchestration.dbt import compile_project
-
-    with tempfile.TemporaryDirectory() as scratch:
-        nodes: Mapping[str, Any] = compile_project(Path(scratch))
-    order = TopologicalSorter({key: [on for on in node.depends_on.nodes if on in nodes] for key, node in nodes.items()})
-    return tuple(
-        f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
-        for node in (nodes[key] for key in order.static_order())
-    )
-
-
 def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> None:
     """Land, compute, post and publish, as the job does; a night nobody looks at need not be published."""
-    models = compiled_models()
     with warehouse.connect(workspace) as con:
         con.execute("SET threads = 1")  # so little is done sooner by one
         verbs.take_in(con, workspace, as_of)
         verbs.bring_in(con, workspace, as_of)
         con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
-        for model in models:
+        for model in dbt.compiled_models().values():
             con.execute(model)
         post(con, workspace, as_of)
         if is_published:

@@ -22,6 +22,7 @@ final as (
         {{ instant('period_end') }} as period_end,
         {{ instant('occurred_at') }} as occurred_at,
         {{ instant('landed_at') }} as landed_at,
+        {{ instant('entered_at') }} as entered_at,
         meter,
         quantity,
         {{ shown('amount') }} as amount,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import warehouse
+from orchestration import dbt
 from tests import nights
 
 FORKING = multiprocessing.get_context("forkserver")
@@ -27,7 +28,7 @@ FORKING.set_forkserver_preload(["tests.nights"])
 def night(workspace: Path, as_of: datetime, dies_before: int | None = None) -> list[str]:
     """Runs a night to its death, or to its end; the acts it came to."""
     log = workspace / "acts.log"
-    process = FORKING.Process(target=_run, args=(workspace, as_of, nights.compiled_models(), log, dies_before))
+    process = FORKING.Process(target=_run, args=(workspace, as_of, dbt.compiled_models(), log, dies_before))
     process.start()
     process.join(120)
     acts = [json.loads(line) for line in log.read_text().splitlines()]
@@ -38,7 +39,7 @@ def night(workspace: Path, as_of: datetime, dies_before: int | None = None) -> l
     return acts
 
 
-def _run(workspace: Path, as_of: datetime, models: tuple[str, ...], log: Path, dies_before: int | None) -> None:
+def _run(workspace: Path, as_of: datetime, models: dict[str, str], log: Path, dies_before: int | None) -> None:
     with log.open("w") as file:
         count = 0
 
@@ -66,7 +67,7 @@ def _run(workspace: Path, as_of: datetime, models: tuple[str, ...], log: Path, d
         warehouse.connect = watched  # type: ignore[assignment]
         for module, name in ((os, "link"), (os, "replace"), (os, "unlink"), (shutil, "rmtree")):
             setattr(module, name, counted(name, getattr(module, name)))
-        nights.compiled_models = lambda: models  # type: ignore[assignment]
+        dbt.compiled_models = lambda: models  # type: ignore[assignment]
         nights.run_night(workspace, as_of)
 
 

@@ -1,0 +1,76 @@
+"""dbt's models as Dagster's assets, and their tests as asset checks that stand before the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets import shown
+from assets.night import Night
+from assets.progress import tell
+from assets.verbs import POOL, one_by_one
+from orchestration.dbt import build
+
+
+def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetsDefinition:
+    """dbt's models as assets and their tests as checks."""
+    from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+
+    class Translator(DagsterDbtTranslator):
+        """Names the assets as the story tells them: one noun a table, sources as the rooms that write them."""
+
+        def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
+            spec = super().get_asset_spec(manifest, unique_id, project)
+            node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
+            if node["resource_type"] == "source":
+                room = {"catalog": "catalogue", "landing": "landed"}.get(node["source_name"], "books")
+                return spec.replace_attributes(key=dg.AssetKey(room))
+            return spec.replace_attributes(
+                key=dg.AssetKey(node["name"]),
+                group_name=Path(node["original_file_path"]).parent.name,
+                owners=["team:billing"],
+            )
+
+    # Many source tables are one room: the duplicate keys are meant.
+    translator = Translator(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    @dbt_assets(
+        manifest=manifest,
+        dagster_dbt_translator=translator,
+        partitions_def=partitions,
+        **one_by_one(partitions),
+        pool=POOL,
+        name="models",
+    )
+    def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        failed: list[str] = []
+        results = build(night.root)
+        with night.connect() as con:
+            rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
+        for result in results:
+            node = result.node
+            if node.resource_type == "model":
+                if result.status != "success":
+                    raise dg.Failure(f"model {node.name} failed: {result.message}", allow_retries=False)
+                metadata = {"seconds": round(result.execution_time, 2), **rows.get(node.name, {})}
+                yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
+            elif node.resource_type == "test":
+                check = checks[node.unique_id]
+                is_passed = result.status in ("pass", "warn")
+                yield dg.AssetCheckResult(
+                    asset_key=check.asset_key,
+                    check_name=check.name,
+                    passed=is_passed,
+                    metadata={"rows": result.failures or 0},
+                )
+                if not is_passed:
+                    failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
+        if failed:
+            raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
+        tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
+
+    checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
+    return models
