@@ -74,24 +74,39 @@ def build(workspace: Path) -> Any:
     return invoke(workspace, "build", "--exclude-resource-type", "unit_test")
 
 
-@cache
 def compiled_models() -> dict[str, str]:
-    """Every model by its name as the statement that makes it, each after those it reads; compiled once per change."""
-    kept = _cache() / f"compiled-{fingerprint()}.json"
+    """Every model by its name as the statement that makes it, each after those it reads."""
+    return _compiled()["models"]
+
+
+def compiled_checks() -> dict[str, str]:
+    """Every check that blocks a night by its name, as the query that finds what breaks it."""
+    return _compiled()["checks"]
+
+
+@cache
+def _compiled() -> dict[str, dict[str, str]]:
+    """The project as SQL; compiled once per change."""
+    kept = _cache() / f"sql-{fingerprint()}.json"
     if not kept.exists():
         from graphlib import TopologicalSorter
 
         with tempfile.TemporaryDirectory() as scratch:
             warehouse.path(Path(scratch)).parent.mkdir()
-            results = invoke(Path(scratch), "compile", "--no-introspect")
+            results = list(invoke(Path(scratch), "compile", "--no-introspect"))
         nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
         order = TopologicalSorter({key: [on for on in it.depends_on.nodes if on in nodes] for key, it in nodes.items()})
-        statements = {
+        models = {
             node.name: f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
             for node in (nodes[key] for key in order.static_order())
         }
-        _write(kept, json.dumps(statements, indent=1).encode())
-    loaded: dict[str, str] = json.loads(kept.read_text())
+        checks = {
+            it.node.name: it.node.compiled_code
+            for it in results
+            if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
+        }
+        _write(kept, json.dumps({"models": models, "checks": checks}, indent=1).encode())
+    loaded: dict[str, dict[str, str]] = json.loads(kept.read_text())
     return loaded
 
 

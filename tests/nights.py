@@ -21,7 +21,7 @@ from tests.golden.case import Script
 Tables = dict[str, list[dict[str, Any]]]
 
 
-def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> None:
+def run_night(workspace: Path, as_of: datetime, is_published: bool = True, is_checked: bool = False) -> None:
     """Land, compute, post and publish, as the job does; a night nobody looks at need not be published."""
     with warehouse.connect(workspace) as con:
         con.execute("SET threads = 1")  # so little is done sooner by one
@@ -30,15 +30,27 @@ def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> No
         con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
         for model in dbt.compiled_models().values():
             con.execute(model)
+        if is_checked:
+            _gate(con)
         post(con, workspace, as_of)
         if is_published:
             publish.publish(con, workspace)
 
 
-def play(script: Script, workspace: Path) -> Tables:
+def _gate(con: duckdb.DuckDBPyConnection) -> None:
+    """A check that finds something in a good night would block it for nothing."""
+    for name, check in dbt.compiled_checks().items():
+        rows = con.execute(check)
+        found = rows.fetchmany(3)
+        columns = [column[0] for column in rows.description or ()]
+        assert not found, f"check {name} failed: {[dict(zip(columns, row, strict=True)) for row in found]}"
+
+
+def play(script: Script, workspace: Path, is_checked: bool = False) -> Tables:
     """All nights of a script, each with what arrives before it; what a reader sees after the last."""
     for night in range(1, len(script.nights) + 1):
-        run_night(workspace, script.before(night, workspace), is_published=night == len(script.nights))
+        is_last = night == len(script.nights)
+        run_night(workspace, script.before(night, workspace), is_published=is_last, is_checked=is_checked)
     return published(workspace)
 
 

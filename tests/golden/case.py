@@ -26,6 +26,7 @@ at 2026-06-01T01:00:00Z.
                   charges        subscription period-start charge key=value…
                   daily_refresh  subscription period-start window-start key=value…
                   ledger         file line meter key=value…
+                  count          table number-of-rows
 
 Values may be fractions (25/6) and are compared as shown money is: to twelve places, half away from zero.
 """
@@ -186,9 +187,9 @@ def catalogue_files(entry: Mapping[str, Any]) -> dict[str, bytes]:
     }
     files = {f"catalog/{name}.yaml": yaml_text(document).encode() for name, document in documents.items()}
     for name, header in _ACCOUNT_FILES.items():
-        rows = entry.get(name) or _DEFAULT_ROWS.get(name)
-        if rows:
-            files[f"accounts/{name}.csv"] = "\n".join([header, *_rows(name, rows), ""]).encode()
+        rows = entry.get(name, _DEFAULT_ROWS.get(name))
+        if rows or name in _DEFAULT_ROWS:
+            files[f"accounts/{name}.csv"] = "\n".join([header, *_rows(name, rows or ""), ""]).encode()
     return files
 
 
@@ -275,6 +276,14 @@ def compare(expect: Mapping[str, str], tables: Mapping[str, Table], nights: Iter
     found: list[str] = []
     for name, text in expect.items():
         lines = [line.split() for line in text.splitlines() if line.strip()]
+        if name == "count":
+            counts = {table: sum(1 for _ in tables[table]) for table, _ in lines}
+            found += [
+                f"{table}: {count} rows expected, {counts[table]} found"
+                for table, count in lines
+                if counts[table] != int(count)
+            ]
+            continue
         rows = list(tables[name])
         if name in _WHOLE:
             found += _whole(name, lines, [_WHOLE[name](row, list(nights)) for row in rows])

@@ -17,5 +17,5 @@ def test_golden(name: str, tmp_path: Path) -> None:
     cases = read_cases(GOLDEN / f"{name}.yaml")
     assert cases, "a file without a case would pass whatever happens"
     for number, case in enumerate(cases):
-        differences = case.differences(play(case.script, tmp_path / str(number)))
+        differences = case.differences(play(case.script, tmp_path / str(number), is_checked=True))
         assert not differences, "\n".join([case.rule, *differences])
