@@ -28,7 +28,9 @@ TABLES = {
         key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, source VARCHAR NOT NULL, meter VARCHAR NOT NULL,
         account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, is_account_named BOOLEAN NOT NULL, actor VARCHAR,
         occurred_at TIMESTAMP NOT NULL, landed_at TIMESTAMP NOT NULL, entered_at TIMESTAMP NOT NULL,
-        quantity DECIMAL(38, 9), cost DECIMAL(38, 15), context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL, late_state VARCHAR""",
+        quantity DECIMAL(38, 9), cost DECIMAL(38, 15), context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL""",
+    # The settings of each night, by which usage that lands too late for its period is judged.
+    "books.nights": "as_of TIMESTAMP PRIMARY KEY, bill_from TIMESTAMP, late_window_us BIGINT NOT NULL",
     "books.duplicates": """
         source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL,
         meter VARCHAR NOT NULL, key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, occurred_at TIMESTAMP NOT NULL,
@@ -47,7 +49,7 @@ TABLES = {
         billed_minor BIGINT NOT NULL, closed_at TIMESTAMP NOT NULL,
         PRIMARY KEY (book, subscription_id, period_start)""",
     "books.close_slices": f"""
-        book VARCHAR NOT NULL, {_SLICE},
+        book VARCHAR NOT NULL, closed_at TIMESTAMP NOT NULL, {_SLICE},
         PRIMARY KEY (book, subscription_id, period_start, slice_start)""",
     "books.threshold_slices": f"""
         book VARCHAR NOT NULL, billed_at TIMESTAMP NOT NULL, {_SLICE},

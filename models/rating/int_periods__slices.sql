@@ -61,7 +61,8 @@ priced as (
         versions.minimum,
         settings.late_window_us,
         settings.bill_from,
-        settings.ledger_cutover
+        settings.ledger_cutover,
+        cast(null as timestamp) as closed_at
     from stretches
     cross join settings
     left join {{ source('catalog', 'plan_versions') }} as versions

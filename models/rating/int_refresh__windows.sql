@@ -38,7 +38,9 @@ windows as (
 allowed as (
     select
         windows.*,
-        cast(coalesce(slices.refresh_allowance, 0) * coalesce(slices.seats, 0) as decimal(38, 18)) as allowance
+        cast(
+            if(windows.window_start < slices.slice_end, slices.refresh_allowance * slices.seats, 0) as decimal(38, 18)
+        ) as allowance
     from windows
     asof left join slices
         on

@@ -56,7 +56,7 @@ counted as (
                             distinct if(
                                 charges.of_field = 'actor',
                                 rated.actor,
-                                cast(json_extract(rated.context, {{ json_pointer('charges.of_field') }}) as varchar)
+                                json_extract_string(rated.context, {{ json_pointer('charges.of_field') }})
                             )
                         ) as hugeint
                     ) * 1000000000
