@@ -35,28 +35,40 @@
     ) }}
 {%- endmacro %}
 
-{# The only rounding that bills: half away from zero to what Stripe accepts, as minor units. Of the 18 digits money is
-   reckoned with, the last three are there for ratios without an end: three thirds are one, so they do not decide a half.
-   `currency` is the alias of a catalog.currencies row: exponent says how minor units are counted, step what Stripe takes. #}
+{# Money that was put together of ratios, `roundings` of which may not have ended at the 18th digit: each is off by half of that
+   digit at most. Where a number of 15 digits lies within reach of that, it is the one that is meant: three thirds are one.
+   Without such ratios all 18 digits count, so that nothing is rounded on its way to the one rounding that bills. #}
+{% macro meant(amount, roundings) -%}
+    cast(
+        if(
+            abs({{ amount }} - cast(round({{ amount }}, 15) as decimal(38, 18)))
+            <= cast({{ roundings }} as decimal(18, 0)) * cast(0.000000000000000001 as decimal(18, 18)),
+            cast(round({{ amount }}, 15) as decimal(38, 18)),
+            {{ amount }}
+        ) as decimal(38, 18)
+    )
+{%- endmacro %}
+
+{# The only rounding that bills: half away from zero to what Stripe accepts, as minor units. `currency` is the alias of a catalog.currencies row: exponent says how minor units are counted, step what Stripe takes. #}
 {% macro round_minor(amount, currency) -%}
     cast(
         case
-            when {{ currency }}.exponent = 0 or {{ currency }}.step = 100 then cast(round(round({{ amount }}, 15), 0) as decimal(38, 2))
-            else cast(round(round({{ amount }}, 15), 2) as decimal(38, 2))
+            when {{ currency }}.exponent = 0 or {{ currency }}.step = 100 then cast(round({{ amount }}, 0) as decimal(38, 2))
+            else cast(round({{ amount }}, 2) as decimal(38, 2))
         end
         * {{ minor_per_unit(currency) }} as bigint
     )
 {%- endmacro %}
 
 {% macro minor_per_unit(currency) -%}
-    case {{ currency }}.exponent when 0 then 1 when 2 then 100 else 1000 end
+    case {{ currency }}.exponent when 0 then 1 when 3 then 1000 else 100 end
 {%- endmacro %}
 
 {# Minor units back as money, exactly. #}
 {% macro from_minor(minor, currency) -%}
     cast(
         cast({{ minor }} as decimal(38, 0))
-        * case {{ currency }}.exponent when 0 then 1 when 2 then cast(0.01 as decimal(3, 3)) else cast(0.001 as decimal(3, 3)) end
+        * case {{ currency }}.exponent when 0 then 1 when 3 then cast(0.001 as decimal(3, 3)) else cast(0.01 as decimal(3, 3)) end
         as decimal(38, 18)
     )
 {%- endmacro %}

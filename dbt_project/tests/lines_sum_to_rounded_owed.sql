@@ -1,6 +1,5 @@
 -- The law of billing: what was billed for a charge before and tonight is what it owes, rounded once. The rounding is
--- reckoned here in another way than where it bills: the nearest step, and of two equally near ones the one away from zero
--- (by fifteen digits: the last three are there for ratios without an end).
+-- reckoned here in another way than where it bills: the nearest step, and of two equally near ones the one away from zero.
 {{ config(meta={'dagster': {'ref': {'name': 'int_lines__new'}}}) }}
 
 with billed as (
@@ -31,7 +30,7 @@ settled as (
         period_start,
         charge,
         coalesce(figures.currency, totals.currency) as currency,
-        round(coalesce(charges.owed, 0), 15) as owed,
+        coalesce(charges.owed, 0) as owed,
         cast(coalesce(totals.billed_minor, 0) as decimal(38, 0)) as billed_minor
     from {{ ref('int_charges__owed') }} as charges
     full join totals using (subscription_id, period_start, charge)
@@ -49,10 +48,10 @@ compared as (
         settled.billed_minor,
         {{ from_minor('settled.billed_minor', 'currencies') }} as billed,
         -- The least that Stripe takes, as money.
-        {{ from_minor('currencies.step', 'currencies') }} as step,
-        settled.billed_minor % currencies.step as rest
+        {{ from_minor('coalesce(currencies.step, 1)', 'currencies') }} as step,
+        settled.billed_minor % coalesce(currencies.step, 1) as rest
     from settled
-    inner join {{ source('catalog', 'currencies') }} as currencies on settled.currency = currencies.currency
+    left join {{ source('catalog', 'currencies') }} as currencies on settled.currency = currencies.currency
 )
 
 select *, owed - billed as at_stake

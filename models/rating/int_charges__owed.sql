@@ -54,8 +54,15 @@ metered_owed as (
                 else base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)') }}
             end
             + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
-        ) as owed
+        ) as owed,
+        -- Of a piece's base and rate; of the rate of every event where each is clamped.
+        if(is_clamped and if(digits = 15, 1000, 1000000000) % rate_den <> 0, events, 2) as roundings
     from priced
+),
+
+metered_meant as (
+    select * exclude (roundings) replace ({{ meant('owed', 'roundings') }} as owed)
+    from metered_owed
 ),
 
 overage_owed as (
@@ -71,7 +78,7 @@ overage_owed as (
 charges as (
     select * from overage_owed
     union all
-    select * from metered_owed
+    select * from metered_meant
 ),
 
 rounded as (
@@ -82,7 +89,7 @@ rounded as (
         {{ round_minor('charges.owed', 'currencies') }} as owed_minor
     from charges
     inner join figures on charges.subscription_id = figures.subscription_id and charges.period_start = figures.period_start
-    inner join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
+    left join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
 ),
 
 totals as (
@@ -102,7 +109,7 @@ minimums as (
         figures.currency
     from figures
     inner join totals on figures.subscription_id = totals.subscription_id and figures.period_start = totals.period_start
-    inner join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
+    left join {{ source('catalog', 'currencies') }} as currencies on figures.currency = currencies.currency
     where figures.minimum > 0 and (figures.is_closed or figures.is_closing)
 ),
 
@@ -113,7 +120,7 @@ final as (
         minimums.*,
         {{ round_minor('minimums.owed', 'currencies') }} as owed_minor
     from minimums
-    inner join {{ source('catalog', 'currencies') }} as currencies on minimums.currency = currencies.currency
+    left join {{ source('catalog', 'currencies') }} as currencies on minimums.currency = currencies.currency
 )
 
 select * from final

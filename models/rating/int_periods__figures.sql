@@ -40,7 +40,11 @@ periods as (
 ),
 
 usage as (
-    select subscription_id, period_start, cast(sum(usage_not_in_baseline) as decimal(38, 18)) as usage
+    select
+        subscription_id,
+        period_start,
+        cast(sum(usage_not_in_baseline) as decimal(38, 18)) as usage,
+        sum(roundings) as roundings
     from {{ ref('int_usage__windows') }}
     group by all
 ),
@@ -58,7 +62,9 @@ summed as (
         cast(coalesce(refresh.refresh, 0) as decimal(38, 18)) as refresh,
         cast(
             greatest(periods.baseline + coalesce(usage.usage, 0) - coalesce(refresh.refresh, 0), 0) as decimal(38, 18)
-        ) as effective
+        ) as effective,
+        -- Of usage, of the refresh of the same windows, and of what is included.
+        2 * coalesce(usage.roundings, 0) + 1 as roundings
     from periods
     left join usage on periods.subscription_id = usage.subscription_id and periods.period_start = usage.period_start
     left join refresh on periods.subscription_id = refresh.subscription_id and periods.period_start = refresh.period_start
@@ -66,8 +72,8 @@ summed as (
 
 final as (
     select
-        *,
-        cast(if(is_overage, greatest(effective - included, 0), 0) as decimal(38, 18)) as overage
+        * exclude (roundings),
+        {{ meant('cast(if(is_overage, greatest(effective - included, 0), 0) as decimal(38, 18))', 'roundings') }} as overage
     from summed
 )
 

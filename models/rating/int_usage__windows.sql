@@ -51,7 +51,8 @@ priced as (
         case
             when is_cost then cast(coalesce(cost_not_in_baseline, 0) as decimal(38, 18))
             else {{ times_ratio(nano('quantity_not_in_baseline'), 'rate_num', 'rate_den') }}
-        end as usage_not_in_baseline
+        end as usage_not_in_baseline,
+        if(is_cost or 1000000000 % rate_den = 0, 0, 1) as roundings
     from summed
 ),
 
@@ -61,7 +62,8 @@ final as (
         period_start,
         window_no,
         cast(sum(usage) as decimal(38, 18)) as usage,
-        cast(sum(usage_not_in_baseline) as decimal(38, 18)) as usage_not_in_baseline
+        cast(sum(usage_not_in_baseline) as decimal(38, 18)) as usage_not_in_baseline,
+        cast(sum(roundings) as bigint) as roundings
     from priced
     group by all
 )
