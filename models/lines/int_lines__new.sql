@@ -36,14 +36,16 @@ differences as (
             when figures.is_closing then 'close'
             when
                 charges.charge = 'overage'
+                and charges.period_start <= settings.as_of
                 and charges.owed - {{ from_minor('coalesce(billed.billed_minor, 0)', 'currencies') }}
                 >= cast(figures.threshold as decimal(38, 18))
                 then 'threshold'
         end as reason
     from {{ ref('int_charges__owed') }} as charges
+    cross join settings
     inner join {{ ref('int_periods__figures') }} as figures
         on charges.subscription_id = figures.subscription_id and charges.period_start = figures.period_start
-    inner join {{ source('catalog', 'currencies') }} as currencies on charges.currency = currencies.currency
+    left join {{ source('catalog', 'currencies') }} as currencies on charges.currency = currencies.currency
     left join billed
         on
             charges.subscription_id = billed.subscription_id
@@ -87,7 +89,8 @@ needs as (
         *,
         coalesce(
             sum(need_minor) over (
-                partition by account_id order by period_start, subscription_id rows between unbounded preceding and 1 preceding
+                partition by account_id, currency order by period_start, subscription_id
+                rows between unbounded preceding and 1 preceding
             ), 0
         ) as need_from
     from (

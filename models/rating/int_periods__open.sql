@@ -18,12 +18,16 @@ closed as (
     semi join settings on closes.book = settings.book
 ),
 
--- Of a baseline on an instant where a subscription's period begins too, the subscription's period takes it.
+-- A baseline of the default plan names the start of a month. Of one on an instant where a subscription's period begins too,
+-- the subscription's period takes it.
 default_baselines as (
     select baselines.account_id, baselines.period_start as seen_at
     from {{ source('catalog', 'baselines') }} as baselines
     anti join subscribed on baselines.account_id = subscribed.account_id and baselines.period_start = subscribed.period_start
     anti join closed on baselines.account_id = closed.account_id and baselines.period_start = closed.period_start
+    inner join accounts on baselines.account_id = accounts.account_id
+    semi join {{ source('catalog', 'zone_months') }} as zone_months
+        on accounts.timezone = zone_months.timezone and baselines.period_start = zone_months.month_start
 ),
 
 seen as (
