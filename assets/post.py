@@ -7,13 +7,15 @@ and is done again by the next run; killed after it, doing it again finds nothing
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from assets.core.catalogue.problems import no_version
 from assets.core.instants import format_instant
+from assets.core.refusal import Refusal
 from assets.landing import clear_batch, clear_links, raw_texts
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
@@ -35,14 +37,14 @@ STEPS = {
         EXCEPT SELECT account_id, seen_at FROM books.default_periods""",
     "close periods": """
         INSERT INTO books.close_slices BY NAME
-        SELECT s.book, p.* EXCLUDE (is_closed, is_closing, slice_no, lookup_from)
+        SELECT s.book, s.as_of AS closed_at, p.* EXCLUDE (is_closed, is_closing, closed_at, slice_no, lookup_from)
         FROM night.int_periods__slices p, catalog.settings s WHERE p.is_closing;
         INSERT INTO books.closes BY NAME
         SELECT s.book, p.* EXCLUDE (is_closed, is_closing), s.as_of AS closed_at
         FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing""",
     "keep what open periods were billed by": """
         INSERT INTO books.threshold_slices BY NAME
-        SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, slice_no, lookup_from)
+        SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, closed_at, slice_no, lookup_from)
         FROM night.int_periods__slices p, catalog.settings s
         WHERE EXISTS (
             FROM night.int_lines__new n
@@ -90,8 +92,8 @@ STEPS = {
         WHERE e.verdict = 'duplicate'""",
     "enter usage": """
         INSERT INTO books.ledger BY NAME
-        SELECT n.*, s.as_of AS entered_at, l.late_state
-        FROM night.int_ledger__new n CROSS JOIN catalog.settings s LEFT JOIN night.int_ledger__late l USING (key_hi, key_lo)""",
+        SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;
+        INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
 }
 
 
@@ -117,8 +119,18 @@ def held_rows(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
         FROM raw_texts t WHERE (t.source, t.raw_file, t.raw_line) = (h.source, h.raw_file, h.raw_line)""")
 
 
+def refuse_unpriced(con: duckdb.DuckDBPyConnection) -> None:
+    """A month of the default plan that begins before the plan's first version: only usage says which months there are."""
+    unpriced = con.execute("""
+        SELECT plan, min(period_start) FROM night.int_periods__slices
+        WHERE version_from IS NULL GROUP BY plan ORDER BY plan""").fetchall()
+    if unpriced:
+        raise Refusal(no_version("catalog/plans.yaml:", plan, start.replace(tzinfo=UTC)) for plan, start in unpriced)
+
+
 def post(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> dict[str, Any]:
     """Enter tonight into the books; the counts of the run."""
+    refuse_unpriced(con)
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:

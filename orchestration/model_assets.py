@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets import shown
 from assets.night import Night
+from assets.post import refuse_unpriced
 from assets.progress import tell
 from assets.verbs import POOL, one_by_one
 from orchestration.dbt import build
@@ -69,6 +70,8 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
                 if not is_passed:
                     failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
         if failed:
+            with night.connect() as con:
+                refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
             raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 

@@ -170,7 +170,7 @@ class Reference:
                     if month_of(period_start, zone)[0] == period_start:
                         falls_in.setdefault(account_id, []).append(period_start)
         for account_id, instants in falls_in.items():
-            if account_id in catalogue.accounts:
+            if account_id in catalogue.accounts and catalogue.settings.default_plan is not None:
                 fixed = closed.get(f"default:{account_id}", [])
                 periods += default_periods(account_id, instants, catalogue, fixed)
         return sorted(periods)

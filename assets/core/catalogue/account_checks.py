@@ -13,7 +13,7 @@ from assets.core.catalogue import read_accounts as files
 from assets.core.catalogue.baseline_checks import baselines_are_told_once, baselines_name_a_period
 from assets.core.catalogue.draft import Draft, at_line, did_you_mean
 from assets.core.catalogue.models import Terms, ToldPeriod
-from assets.core.catalogue.problems import sentence, shown, suggestion
+from assets.core.catalogue.problems import no_version, sentence, shown, suggestion
 from assets.core.catalogue.subscriptions import group_terms, periods_of, quarrels
 from assets.core.instants import format_instant
 from assets.core.numbers import minor_step
@@ -87,10 +87,7 @@ def plans_have_a_version_for_every_period(draft: Draft) -> Iterator[str]:
             periods = periods_of(subscription, account.timezone, draft.told, draft.closed, until)
             served = [start for start, end in periods if start < (row.ends_at or END) and row.starts_at < end]
             if served and served[0] < since:
-                start = format_instant(served[0])
-                wrong = f"plan {shown(row.plan)} has no version at {start}, the start of a period it serves"
-                advice = f"add one to plans.yaml with `from: {start}` or earlier"
-                yield sentence(_terms_at(row), wrong, advice)
+                yield no_version(_terms_at(row), row.plan, served[0])
 
 
 def memberships_name_organizations(draft: Draft) -> Iterator[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from difflib import get_close_matches
+
+from assets.core.instants import format_instant
 
 
 class Problems:
@@ -28,6 +31,13 @@ class Problems:
 
 def sentence(place: object, wrong: str, advice: str) -> str:
     return f"{place} {wrong}; {advice}{'' if advice.endswith('?') else '.'}"
+
+
+def no_version(place: str, plan: str, start: datetime) -> str:
+    """Of a plan that serves a period from before its first version on."""
+    at = format_instant(start)
+    wrong = f"plan {shown(plan)} has no version at {at}, the start of a period it serves"
+    return sentence(place, wrong, f"add one to plans.yaml with `from: {at}` or earlier")
 
 
 def shown(text: str) -> str:
