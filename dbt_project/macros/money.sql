@@ -52,11 +52,12 @@
     case {{ currency }}.exponent when 0 then 1 when 2 then 100 else 1000 end
 {%- endmacro %}
 
-{# Minor units back as money, exactly. #}
+{# Minor units back as money, exactly. A currency that is not listed (any more) has two decimals, in steps of one: those with
+   rules of their own always are. #}
 {% macro from_minor(minor, currency) -%}
     cast(
         cast({{ minor }} as decimal(38, 0))
-        * case {{ currency }}.exponent when 0 then 1 when 2 then cast(0.01 as decimal(3, 3)) else cast(0.001 as decimal(3, 3)) end
+        * case {{ currency }}.exponent when 0 then 1 when 3 then cast(0.001 as decimal(3, 3)) else cast(0.01 as decimal(3, 3)) end
         as decimal(38, 18)
     )
 {%- endmacro %}
