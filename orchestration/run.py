@@ -49,9 +49,16 @@ def night(workspace: Path, as_of: datetime) -> None:
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
     """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
     with warehouse.peek(workspace) as con:
-        closed, last = (closed_periods(con), last_as_of(con)) if con else ([], None)
-    refuse_going_back(last, as_of)
-    load(workspace, closed, as_of)
+        refuse_going_back(last_as_of(con) if con else None, as_of)
+        sources = load(workspace, closed_periods(con) if con else [], as_of).sources
+        if con is None and warehouse.path(workspace).exists():
+            return  # a run is at work, and will be named by whoever asks for the lock
+
+        from assets.landing.look import look_through
+        from assets.landing.survey import known_files
+
+        known = known_files(con) if con else {}
+    look_through(workspace, sources, known)
 
 
 def _partition(as_of: datetime) -> str | None:

@@ -77,8 +77,9 @@ class _Hashed(io.RawIOBase):
 
 
 def unreadable(raw_file: str, error: BaseException) -> Refusal:
+    why = " ".join(str(error).split()) or type(error).__name__
     return Refusal(
-        f"raw/{raw_file} cannot be read to its end ({error or type(error).__name__}): put a whole copy in its place, "
+        f"raw/{raw_file} cannot be read to its end ({why}): put a whole copy in its place, "
         "or take it away, and run again"
     )
 

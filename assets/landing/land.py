@@ -24,7 +24,7 @@ from assets.landing.readers import doubts
 from assets.landing.reckon import Formula, Weights
 from assets.landing.session import landing_session, registered
 from assets.landing.shapes import shapes
-from assets.landing.survey import Stat, Survey, stat_of, survey
+from assets.landing.survey import Stat, Survey, known_files, stat_of, survey
 from assets.landing.tables import ensure_tables
 
 _NEW = "tallyhouse_new_files"
@@ -74,7 +74,7 @@ def land(
     ensure_tables(con)
     if not con.execute("SELECT count(*) FROM landing.batch").fetchall()[0][0]:
         clear_links(workspace)  # of a run that was killed, here or after it had posted
-    found = survey(con, workspace / "raw", sources.values())
+    found = survey(known_files(con), workspace / "raw", sources.values())
     formulas: list[Formula] = []
     with landing_session(con, formulas, weights):
         con.begin()

@@ -47,9 +47,8 @@ class Survey:
     warnings: tuple[str, ...]
 
 
-def survey(con: duckdb.DuckDBPyConnection, raw: Path, sources: Iterable[Source]) -> Survey:
+def survey(known: dict[str, Known], raw: Path, sources: Iterable[Source]) -> Survey:
     patterns = [(source.name, pattern(source.files)) for source in sources]
-    known = _known(con)
     new: dict[str, list[str]] = {}
     landed_at: dict[str, datetime] = {}
     unmatched: dict[str, tuple[Stat, str]] = {}
@@ -114,7 +113,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _known(con: duckdb.DuckDBPyConnection) -> dict[str, Known]:
+def known_files(con: duckdb.DuckDBPyConnection) -> dict[str, Known]:
     rows = con.execute("""
         SELECT raw_file, any_value(bytes), any_value(mtime_ns), any_value(ctime_ns), any_value(sha256),
             list(source) FILTER (source IS NOT NULL), min(landed_at) FILTER (source IS NOT NULL)
