@@ -7,12 +7,14 @@ and is done again by the next run; killed after it, doing it again finds nothing
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from assets.books import Decision, record
 from assets.core.instants import format_instant
 from assets.landing import clear_batch, clear_links, raw_texts
 
@@ -117,13 +119,17 @@ def held_rows(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
         FROM raw_texts t WHERE (t.source, t.raw_file, t.raw_line) = (h.source, h.raw_file, h.raw_line)""")
 
 
-def post(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> dict[str, Any]:
-    """Enter tonight into the books; the counts of the run."""
+def post(
+    con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, decisions: Iterable[Decision] = ()
+) -> dict[str, Any]:
+    """Enter tonight into the books, with what was decided for it; the counts of the run."""
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:
         for sql in STEPS.values():
             con.execute(sql)
+        for decision in decisions:
+            record(con, decision)
         clear_batch(con)
         counts = count_run(con)
         con.execute(

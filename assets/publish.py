@@ -22,6 +22,9 @@ TABLES = {
     "quarantine": "source, raw_file, raw_line",
     "files": "raw_file, source",
     "runs": "as_of",
+    "parity": "comparison, hour_start, unit",
+    "parity_hours": "comparison, hour_start, account_id",
+    "decisions": "as_of, decision, subject",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from assets import publish, verbs, warehouse
+from assets import parity, publish, verbs, warehouse
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
@@ -21,7 +21,7 @@ from tests.golden.case import Script
 Tables = dict[str, list[dict[str, Any]]]
 
 
-def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> None:
+def run_night(workspace: Path, as_of: datetime, is_published: bool = True, force: bool = False) -> None:
     """Land, compute, post and publish, as the job does; a night nobody looks at need not be published."""
     with warehouse.connect(workspace) as con:
         con.execute("SET threads = 1")  # so little is done sooner by one
@@ -30,7 +30,7 @@ def run_night(workspace: Path, as_of: datetime, is_published: bool = True) -> No
         con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
         for model in dbt.compiled_models().values():
             con.execute(model)
-        post(con, workspace, as_of)
+        post(con, workspace, as_of, parity.refuse_unclean(con, as_of, force))
         if is_published:
             publish.publish(con, workspace)
 

@@ -1,0 +1,71 @@
+-- Both counts of every account and hour (UTC) in which either has usage: how far they are apart, and what that means.
+-- The hour before the first is here too: an alert takes two in a row.
+with scope as (
+    select * from {{ ref('int_parity__scope') }}
+),
+
+sides as (
+    {{ parity_sides('scope') }}
+),
+
+entries as (
+    select meter, source, account_id, occurred_at, quantity, cost
+    from {{ ref('int_ledger__entries') }}
+    where
+        occurred_at >= (select min(from_at) - to_hours(1) from scope)
+        and occurred_at < (select max(until_at) from scope)
+        and meter in (select meter from sides)
+),
+
+counted as (
+    select
+        sides.comparison,
+        sides.side,
+        entries.account_id,
+        date_trunc('hour', entries.occurred_at) as hour_start,
+        count(*) as usages,
+        {{ parity_units('sides', 'entries') }} as units
+    from sides
+    inner join entries
+        on
+            sides.meter = entries.meter
+            and coalesce(sides.source, entries.source) = entries.source
+            and entries.occurred_at >= sides.from_at - to_hours(1)
+            and entries.occurred_at < sides.until_at
+    group by
+        sides.comparison, sides.side, sides.measure, sides.is_count, sides.factor,
+        entries.account_id, date_trunc('hour', entries.occurred_at)
+),
+
+paired as (
+    select
+        comparison,
+        account_id,
+        hour_start,
+        cast(coalesce(sum(usages) filter (where side = 'reference'), 0) as bigint) as reference_usages,
+        cast(coalesce(sum(usages) filter (where side = 'candidate'), 0) as bigint) as candidate_usages,
+        coalesce(sum(units) filter (where side = 'reference'), 0) as reference_units,
+        coalesce(sum(units) filter (where side = 'candidate'), 0) as candidate_units,
+        candidate_units - reference_units as difference_units
+    from counted
+    group by comparison, account_id, hour_start
+),
+
+-- An hour that one side does not know is one-sided however little it holds; rows that come to nothing are no usage.
+final as (
+    select
+        paired.*,
+        if(scope.measure = 'cost', coalesce(accounts.currency, 'unknown'), scope.unit) as unit,
+        scope.per,
+        scope.digits,
+        (paired.reference_usages = 0) <> (paired.candidate_usages = 0) and paired.difference_units <> 0 as is_one_sided,
+        {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.flag_num', 'scope.flag_den') }} as is_drifting,
+        greatest(abs(paired.reference_units), abs(paired.candidate_units)) >= scope.real_volume_units
+        and {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.alert_num', 'scope.alert_den') }}
+            as is_alarming
+    from paired
+    inner join scope on paired.comparison = scope.comparison
+    left join {{ source('catalog', 'accounts') }} as accounts on paired.account_id = accounts.account_id
+)
+
+select * from final
