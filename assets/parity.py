@@ -26,6 +26,16 @@ from assets.core.refusal import Refusal
 
 Row = dict[str, Any]
 
+# What models/parity reckon and readers see of it, each after those it reads.
+MODELS = (
+    "int_parity__scope",
+    "int_parity__hours",
+    "int_parity__totals",
+    "int_parity__seam",
+    "parity",
+    "parity_hours",
+)
+
 HOUR = timedelta(hours=1)
 # Rows held for one of these are tried again every night.
 RETRIED = ("future", "unknown_meter", "unknown_account", "no_payer")
@@ -50,7 +60,6 @@ class Verdict:
     as_of: datetime
     bill_from: datetime | None
     blocks: list[str]  # a sentence each; none is clean
-    notes: list[str]  # what does not block, and should be known
     comparisons: list[Row]
     seam: list[Row]
 
@@ -65,7 +74,7 @@ def alerts(con: duckdb.DuckDBPyConnection) -> list[str]:
         con,
         """
         SELECT t.comparison, count(DISTINCT t.hour_start) AS alerts, max(t.hour_start) AS latest,
-               max_by(accounts, t.hour_start) AS accounts
+               max_by(t.accounts, t.hour_start) AS accounts
         FROM night.int_parity__scope s
         JOIN (
             SELECT comparison, hour_start, sum(accounts_alarming) AS accounts FROM night.int_parity__totals
@@ -125,7 +134,7 @@ def verdict(con: duckdb.DuckDBPyConnection) -> Verdict:
     for part in seam:
         if part["part"] in SEAMS:
             blocks.append(_unproven(part))
-    return Verdict(_utc(as_of), bill_from and _utc(bill_from), blocks, [], comparisons, seam)
+    return Verdict(_utc(as_of), bill_from and _utc(bill_from), blocks, comparisons, seam)
 
 
 # Each comparison where it must be clean: what it saw there, and what speaks against it.
@@ -213,17 +222,15 @@ def asked_again(
     bill_from: datetime | None = None,
     is_going_live: bool = False,
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Catalogue, datetime]]:
-    """The parity models over the ledger as it stood after a night (the last, unless told), in memory, beside the warehouse.
+    """The parity models over the ledger as it stood after a night (the last, unless told), in memory.
 
-    `at` looks at one hour; `is_going_live` has the live book begin at `bill_from`, or at the workspace's own. `statements`
-    are the compiled models.
+    `at` looks at one hour; `is_going_live` has the live book begin at `bill_from`, or at the workspace's own.
+    `statements` are the compiled models.
     """
     with warehouse.peek(workspace) as con:
         last = last_night(con) if con else None
         if con is None or last is None:
-            raise Refusal(
-                f"{workspace} has no night to ask, or one is at work; run a night first, or wait for it to end."
-            )
+            raise Refusal(f"{workspace} has no night to ask, or one is at work; run one first, or wait for its end.")
         night = as_of or last
         if night > last:
             raise Refusal(f"--as-of {format_instant(night)} lies after the last night, {format_instant(last)}.")
@@ -232,20 +239,18 @@ def asked_again(
         loaded = load(workspace, closed_periods(con), night)
         if not loaded.comparisons:
             raise Refusal(
-                f"{workspace} compares nothing: write catalog/parity.yaml, which names two counts of one usage."
+                f"{workspace} compares nothing; write catalog/parity.yaml, which names two counts of a usage."
             )
         if bill_from is not None:
             loaded = replace(loaded, settings=replace(loaded.settings, bill_from=bill_from))
-        con.execute("ATTACH ':memory:' AS again; USE again; SET TimeZone = 'UTC'")
-        write_catalogue(con, loaded, night, only=("settings", "parity", "accounts", "charges"))
-        _stand_in(con, night)
-        for model in ("int_parity__scope", "int_parity__hours", "int_parity__totals", "int_parity__seam"):
-            con.execute(statements[model].replace('"tallyhouse".', '"again".'))
-            if model == "int_parity__scope":
-                _look_at(con, at, is_going_live)
-        for model in ("parity", "parity_hours"):
-            con.execute(statements[model].replace('"tallyhouse".', '"again".'))
-        yield con, loaded, night
+        with warehouse.beside(workspace) as again:
+            write_catalogue(again, loaded, night, only=("settings", "parity", "accounts", "charges"))
+            _stand_in(again, night)
+            for model in MODELS:
+                again.execute(statements[model].replace('"tallyhouse".', '"memory".'))
+                if model == "int_parity__scope":
+                    _look_at(again, at, is_going_live)
+            yield again, loaded, night
 
 
 def _stand_in(con: duckdb.DuckDBPyConnection, night: datetime) -> None:

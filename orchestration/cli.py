@@ -267,8 +267,8 @@ def cutover(
         start = format_instant(found.bill_from) if found.bill_from else "no instant"
         answer = f"this side {'can' if found.is_clean else 'can not'} take over at {start}"
         voice.say("cutover", answer, {**facts, "bill_from": start})
-        if not found.is_clean:
-            raise typer.Exit(1)
+    if not found.is_clean:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 -- Both counts of every account and hour (UTC) in which either has usage: how far they are apart, and what that means.
+-- Once this side is live, an hour that the reference does not know at all is not compared: the old side has stopped.
 -- The hour before the first is here too: an alert takes two in a row.
 with scope as (
     select * from {{ ref('int_parity__scope') }}
@@ -51,21 +52,36 @@ paired as (
     group by comparison, account_id, hour_start
 ),
 
+judged as (
+    select
+        paired.*,
+        scope.per,
+        scope.digits,
+        scope.measure,
+        scope.unit as unit_of_meter,
+        coalesce(paired.hour_start < scope.live_from, true)
+        or sum(paired.reference_usages) over (partition by paired.comparison, paired.hour_start) > 0 as is_compared,
+        greatest(abs(paired.reference_units), abs(paired.candidate_units)) >= scope.real_volume_units as is_real,
+        {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.flag_num', 'scope.flag_den') }}
+            as is_above_flag,
+        {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.alert_num', 'scope.alert_den') }}
+            as is_above_alert
+    from paired
+    inner join scope on paired.comparison = scope.comparison
+),
+
 -- An hour that one side does not know is one-sided however little it holds; rows that come to nothing are no usage.
 final as (
     select
-        paired.*,
-        if(scope.measure = 'cost', coalesce(accounts.currency, 'unknown'), scope.unit) as unit,
-        scope.per,
-        scope.digits,
-        (paired.reference_usages = 0) <> (paired.candidate_usages = 0) and paired.difference_units <> 0 as is_one_sided,
-        {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.flag_num', 'scope.flag_den') }} as is_drifting,
-        greatest(abs(paired.reference_units), abs(paired.candidate_units)) >= scope.real_volume_units
-        and {{ drifts_above('paired.difference_units', 'paired.reference_units', 'scope.alert_num', 'scope.alert_den') }}
-            as is_alarming
-    from paired
-    inner join scope on paired.comparison = scope.comparison
-    left join {{ source('catalog', 'accounts') }} as accounts on paired.account_id = accounts.account_id
+        judged.* exclude (measure, unit_of_meter, is_real, is_above_flag, is_above_alert),
+        if(judged.measure = 'cost', coalesce(accounts.currency, 'unknown'), judged.unit_of_meter) as unit,
+        judged.is_compared
+        and (judged.reference_usages = 0) <> (judged.candidate_usages = 0)
+        and judged.difference_units <> 0 as is_one_sided,
+        judged.is_compared and judged.is_above_flag as is_drifting,
+        judged.is_compared and judged.is_real and judged.is_above_alert as is_alarming
+    from judged
+    left join {{ source('catalog', 'accounts') }} as accounts on judged.account_id = accounts.account_id
 )
 
 select * from final

@@ -2,6 +2,7 @@
 --   from_at .. until_at         what is compared: the last week, or as long as parity must be clean
 --   watched_from .. until_at    where an alert is a warning of the night
 --   clean_from .. clean_until   where parity must be clean to go live: before bill_from, as the old side stops there
+--   live_from                   in the live book, bill_from: where the old side may stop
 -- Until the live book has begun, the hours before bill_from are compared too, however long ago they are.
 with settings as (
     select * from {{ source('catalog', 'settings') }}
@@ -29,6 +30,7 @@ ended as (
     select
         parity.*,
         settings.bill_from,
+        if(settings.book = 'live', settings.bill_from, null) as live_from,
         going_live.is_going_live,
         date_trunc('hour', settings.as_of - to_microseconds(parity.settle_us)) as until_at
     from {{ source('catalog', 'parity') }} as parity

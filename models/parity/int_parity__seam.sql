@@ -70,14 +70,11 @@ parted as (
                 then 'both_by_baseline'
             when usages.is_counted_in_baseline then 'new_by_baseline'
             when usages.is_from_on then 'new'
-            when usages.hour_start >= reference_begins.begins_at
-                then if(
-                    reference_hours.comparison is not null
-                    or (not usages.is_count and coalesce(usages.quantity, usages.cost) = 0),
-                    'old',
-                    'neither'
-                )
-            else 'earlier'
+            when usages.hour_start < coalesce(reference_begins.begins_at, timestamp 'infinity') then 'earlier'
+            when reference_hours.comparison is not null then 'old'
+            -- Rows that come to nothing are no usage that anybody could miss.
+            when not usages.is_count and coalesce(usages.quantity, usages.cost) = 0 then 'old'
+            else 'neither'
         end as part
     from usages
     left join reference_hours
@@ -98,7 +95,7 @@ final as (
         per,
         digits,
         count(*) as usages,
-        count(distinct (account_id, hour_start)) as account_hours,
+        count(distinct row(account_id, hour_start)) as account_hours,
         count(distinct account_id) as accounts,
         min(account_id) as an_account,
         min(occurred_at) as first_at,

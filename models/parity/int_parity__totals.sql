@@ -12,6 +12,7 @@ summed as (
         unit,
         per,
         digits,
+        bool_or(is_compared) as is_compared,
         count(*) as accounts,
         count(*) filter (where is_drifting or is_one_sided) as accounts_flagged,
         count(*) filter (where is_one_sided) as accounts_one_sided,
@@ -29,7 +30,8 @@ judged as (
     select
         summed.*,
         scope.from_at,
-        {{ drifts_above('summed.difference_units', 'summed.reference_units', 'scope.alert_num', 'scope.alert_den') }}
+        summed.is_compared
+        and {{ drifts_above('summed.difference_units', 'summed.reference_units', 'scope.alert_num', 'scope.alert_den') }}
             as is_total_alarming,
         sum(summed.accounts_alarming) over hours >= scope.accounts or bool_or(is_total_alarming) over hours as is_alarming
     from summed
@@ -43,7 +45,7 @@ alarms as (
 
 final as (
     select
-        judged.* exclude (from_at),
+        judged.* exclude (from_at, is_compared),
         judged.is_alarming and alarms.comparison is not null as is_alert
     from judged
     left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + to_hours(1)

@@ -151,9 +151,7 @@ def _warn_of_charged_reference(node: Node, it: Comparison, plans: dict[str, Plan
         return
     charging = charged_by(it.reference.meter, plans.values())
     if charging:
-        odd = (
-            f"has a reference, {it.reference.meter}, that {listed(charging, 'and')} charge{'s' * (len(charging) == 1)}"
-        )
+        odd = f"has {it.reference.meter} for its reference, which the plan {charging[0]} charges"
         problems.warn(node, odd, "take the charge out, or this side bills both counts")
 
 
