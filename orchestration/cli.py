@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -221,7 +222,8 @@ def parity(
 
 def _compared(it: dict[str, Any]) -> str:
     counts = f"{it['candidate']} against {it['reference']} {it['unit']}"
-    return f"{it['comparison']} {it['hour_start']}: {counts}" + (f" ({it['drift']})" if it["drift"] else "")
+    drift = f" ({Decimal(it['drift']):+.4%})" if it["drift"] else ""
+    return f"{it['comparison']} {it['hour_start']}: {counts}{drift}"
 
 
 @app.command()
@@ -250,14 +252,14 @@ def cutover(
             found = parity.verdict(con)
             notes = parity.held(con, catalogue)
         for it in map(parity.facts, found.comparisons):
-            counts = f"{it['candidate_usages']} rows against {it['reference_usages']} of {it['accounts']} accounts"
+            counts = f"{it['candidate_usages']} usages against {it['reference_usages']} of {it['accounts']} accounts"
             hours = f"{it['clean_from']} to {it['clean_until']}"
             voice.say(
                 "parity", f"{it['comparison']}, {hours}: {counts}, {it['account_hours_drifting']} hours drift", it
             )
         for it in map(parity.facts, found.seam):
             money = f", {it['money']} {it['currency']}" if it["money"] is not None else ""
-            rows = f"{it['usages']} rows, {it['quantity']} {it['unit']}{money}"
+            rows = f"{it['usages']} usages, {it['quantity']} {it['unit']}{money}"
             voice.say("seam", f"{it['comparison']} {it['side']} {it['part']}: {rows}", it)
         for note in notes:
             voice.say("note", note, {})

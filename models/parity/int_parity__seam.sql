@@ -85,7 +85,7 @@ parted as (
     left join reference_begins on usages.comparison = reference_begins.comparison
 ),
 
-final as (
+by_hour as (
     select
         comparison,
         side,
@@ -94,16 +94,36 @@ final as (
         if(measure = 'cost', currency, unit) as unit,
         per,
         digits,
+        account_id,
+        hour_start,
         count(*) as usages,
-        count(distinct row(account_id, hour_start)) as account_hours,
-        count(distinct account_id) as accounts,
-        min(account_id) as an_account,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at,
         {{ parity_units('parted', 'parted') }} as units,
-        cast(sum(amount) as decimal(38, 18)) as amount
+        sum(amount) as amount
     from parted
-    group by comparison, side, part, currency, measure, unit, per, digits, is_count, factor
+    group by comparison, side, part, currency, measure, unit, per, digits, is_count, factor, account_id, hour_start
+),
+
+final as (
+    select
+        comparison,
+        side,
+        part,
+        currency,
+        unit,
+        per,
+        digits,
+        cast(sum(usages) as bigint) as usages,
+        count(*) as account_hours,
+        count(distinct account_id) as accounts,
+        min_by(account_id, (first_at, account_id)) as an_account,
+        min(first_at) as first_at,
+        max(last_at) as last_at,
+        sum(units) as units,
+        cast(sum(amount) as decimal(38, 18)) as amount
+    from by_hour
+    group by comparison, side, part, currency, unit, per, digits
 )
 
 select * from final

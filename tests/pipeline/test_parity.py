@@ -50,7 +50,7 @@ WORKSPACE: dict[str, Any] = {
     "plan": {"charges": [{"meter": "money", "pooled": "true"}, {"meter": "units", "model": "per_unit", "price": "1"}]},
     "parity": {"spend": {"reference": {"meter": "old_money"}, "candidate": {"meter": "money"}, "measure": "cost"}},
 }
-LIVE = {"workspace": {"bill_from": format_instant(BILL_FROM), "stripe": {"mode": "live"}}}
+LIVE: dict[str, Any] = {"workspace": {"bill_from": format_instant(BILL_FROM), "stripe": {"mode": "live"}}}
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +86,10 @@ def every_hour(start: datetime, end: datetime, value: str, accounts: Iterable[st
     return [(start + timedelta(hours=hour), account, value) for hour in range(hours) for account in accounts]
 
 
-def agreeing(until: datetime = BILL_FROM, **more: str) -> dict[str, str]:
+def agreeing(**more: str) -> dict[str, str]:
     """The old side's totals up to the switch, and this side's rows of the same usage beyond it."""
     return {
-        "old/totals.ndjson": usage("old_money", *every_hour(FIRST, until, "1.00")),
+        "old/totals.ndjson": usage("old_money", *every_hour(FIRST, BILL_FROM, "1.00")),
         "ev/rows.ndjson": usage("money", *every_hour(FIRST, NIGHT, "1.00")),
         **more,
     }
@@ -466,7 +466,7 @@ def test_the_job_refuses_forces_and_warns(tmp_path: Path) -> None:
             dg.AssetCheckKey(dg.AssetKey("int_parity__totals"), "parity_raises_no_alert"), limit=1
         )
         assert record.event is not None
-        evaluation: Any = record.event.dagster_event.event_specific_data
+        evaluation: Any = record.event.get_dagster_event().event_specific_data
         assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
 
     write(tmp_path, **LIVE)
