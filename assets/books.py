@@ -6,7 +6,10 @@ and its quarantine belong to no book.
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 
@@ -79,8 +82,22 @@ TABLES = {
         book VARCHAR NOT NULL, grant_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,
         amount_minor BIGINT NOT NULL, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL, line_id VARCHAR,
         moved_at TIMESTAMP NOT NULL, movement_no BIGINT NOT NULL, PRIMARY KEY (book, grant_id, movement_no)""",
+    "books.decisions": """
+        decision VARCHAR NOT NULL, subject VARCHAR NOT NULL, because VARCHAR NOT NULL, as_of TIMESTAMP NOT NULL,
+        detail JSON NOT NULL, PRIMARY KEY (decision, subject, as_of)""",
     "books.runs": "run_id VARCHAR PRIMARY KEY, as_of TIMESTAMP NOT NULL, outcome VARCHAR NOT NULL, counts JSON NOT NULL",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody decided about the books, once for a subject and a night."""
+
+    decision: str
+    subject: str
+    because: str
+    as_of: datetime
+    detail: dict[str, Any]
 
 
 def ensure_books(con: duckdb.DuckDBPyConnection) -> None:
@@ -116,6 +133,14 @@ def refuse_going_back(last: datetime | None, as_of: datetime) -> None:
         )
 
 
+def record(con: duckdb.DuckDBPyConnection, it: Decision) -> None:
+    """Enter a decision, in the caller's transaction."""
+    con.execute(
+        "INSERT INTO books.decisions VALUES (?, ?, ?, ?, ?)",
+        [it.decision, it.subject, it.because, it.as_of.replace(tzinfo=None), json.dumps(it.detail)],
+    )
+
+
 def last_as_of(con: duckdb.DuckDBPyConnection) -> datetime | None:
     """The business clock of the last run that left something behind."""
     row = con.execute("""
@@ -129,3 +154,8 @@ def nights_done(con: duckdb.DuckDBPyConnection) -> set[datetime]:
     """The as_ofs of the nights that are in the books."""
     rows = con.execute("SELECT as_of FROM books.runs WHERE outcome = 'done'").fetchall()
     return {as_of.replace(tzinfo=UTC) for (as_of,) in rows}
+
+
+def last_night(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The as_of of the last night that is in the books."""
+    return max(nights_done(con), default=None)

@@ -7,15 +7,15 @@ these tables alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from assets.core import tariff
+from assets.core import drift, tariff
 from assets.core.catalogue.models import Catalogue, Charge, Meter, Plan, PlanVersion
 from assets.core.catalogue.subscriptions import open_periods
-from assets.core.numbers import UNUSUAL_CURRENCIES, minor_step
+from assets.core.numbers import MONEY_PLACES, QUANTITY_PLACES, UNUSUAL_CURRENCIES, minor_step
 from assets.core.periods import calendar_months, zone_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,14 @@ AHEAD = timedelta(minutes=5)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def write_catalogue(con: duckdb.DuckDBPyConnection, catalogue: Catalogue, as_of: datetime) -> None:
+def write_catalogue(
+    con: duckdb.DuckDBPyConnection, catalogue: Catalogue, as_of: datetime, only: Collection[str] = ()
+) -> None:
     """Replace every table of the schema `catalog`; the caller's transaction, if there is one, holds them together."""
     con.execute("CREATE SCHEMA IF NOT EXISTS catalog")
     for name, (columns, rows) in TABLES.items():
+        if only and name not in only:
+            continue
         con.register("catalogue_rows", _arrow(columns, list(rows(catalogue, as_of))))
         try:
             # Arrow has no 128-bit integers; DuckDB divides only those exactly.
@@ -164,6 +168,35 @@ def _credit_grants(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
 def _meters(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
     for it in catalogue.meters.values():
         yield it.name, it.aggregate, it.divide_by, it.unit, it.of
+
+
+def _parity(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
+    for it in catalogue.comparisons.values():
+        reference, candidate = (catalogue.meters[side.meter] for side in (it.reference, it.candidate))
+        digits = MONEY_PLACES if it.measure == "cost" else QUANTITY_PLACES
+        scale = drift.scale(reference.divide_by, candidate.divide_by)
+        assert scale is not None  # the file was checked
+        yield (
+            it.name,
+            it.measure,
+            reference.unit or candidate.unit or "units",
+            it.reference.meter,
+            it.reference.source,
+            reference.aggregate == "count",
+            scale.reference_factor,
+            it.candidate.meter,
+            it.candidate.source,
+            candidate.aggregate == "count",
+            scale.candidate_factor,
+            digits,
+            scale.per,
+            *it.flag_above.as_integer_ratio(),
+            *it.alert_above.as_integer_ratio(),
+            it.accounts,
+            drift.whole_units(it.real_volume, scale.per, digits),
+            it.clean_for // _MICROSECOND,
+            it.settle // _MICROSECOND,
+        )
 
 
 def _plans(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
@@ -321,6 +354,32 @@ TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
     "meters": (
         {"meter": "text", "aggregate": "text", "divide_by": "money", "unit": "text", "of_field": "text"},
         _meters,
+    ),
+    "parity": (
+        {
+            "comparison": "text",
+            "measure": "text",
+            "unit": "text",
+            "reference_meter": "text",
+            "reference_source": "text",
+            "is_reference_count": "bool",
+            "reference_factor": "whole",
+            "candidate_meter": "text",
+            "candidate_source": "text",
+            "is_candidate_count": "bool",
+            "candidate_factor": "whole",
+            "digits": "int",
+            "per": "whole",
+            "flag_num": "whole",
+            "flag_den": "whole",
+            "alert_num": "whole",
+            "alert_den": "whole",
+            "accounts": "bigint",
+            "real_volume_units": "whole",
+            "clean_for_us": "bigint",
+            "settle_us": "bigint",
+        },
+        _parity,
     ),
     "plans": ({"plan": "text", "priority": "bigint", "currency": "text"}, _plans),
     "plan_versions": (

@@ -25,6 +25,7 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     workspace: str
     as_of: str | None = None
+    force: bool = False  # go live although parity is not clean
 
     _clock: datetime = PrivateAttr()
 

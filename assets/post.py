@@ -7,12 +7,14 @@ and is done again by the next run; killed after it, doing it again finds nothing
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from assets.books import Decision, record
 from assets.core.catalogue.problems import no_version
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
@@ -139,14 +141,18 @@ def refuse_unpriced(con: duckdb.DuckDBPyConnection) -> None:
         raise Refusal(no_version("catalog/plans.yaml:", plan, start.replace(tzinfo=UTC)) for plan, start in unpriced)
 
 
-def post(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> dict[str, Any]:
-    """Enter tonight into the books; the counts of the run."""
+def post(
+    con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, decisions: Iterable[Decision] = ()
+) -> dict[str, Any]:
+    """Enter tonight into the books, with what was decided for it; the counts of the run."""
     refuse_unpriced(con)
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:
         for sql in STEPS.values():
             con.execute(sql)
+        for decision in decisions:
+            record(con, decision)
         clear_batch(con)
         counts = count_run(con)
         con.execute(

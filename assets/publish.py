@@ -24,6 +24,9 @@ TABLES = {
     "rounding_ledger": "subscription_id, period_start, charge, line_no",
     "leak_ledger": "day, meter, measure",
     "runs": "as_of",
+    "parity": "comparison, hour_start, unit",
+    "parity_hours": "comparison, hour_start, account_id",
+    "decisions": "as_of, decision, subject",
 }
 
 

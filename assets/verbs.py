@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import books, post, publish, shown
+from assets import books, parity, post, publish, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
@@ -90,7 +90,8 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
 def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Tonight entered into the books, in one transaction: usage, closes, lines, credit, rows held."""
     with night.connect() as con:
-        counts = post.post(con, night.root, night.clock)
+        decisions = parity.refuse_unclean(con, night.clock, night.force)
+        counts = post.post(con, night.root, night.clock, decisions)
         shown.weigh(con)
         metadata = shown.books(con)
         wrong = {check: shown.table(con, query) for check, query in shown.AFTERWARDS.items()}
@@ -100,6 +101,8 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         f"{counts['lines']} lines",
         **counts,
     )
+    for decision in decisions:
+        tell(decision.decision, decision.because, **decision.detail)
     yield dg.MaterializeResult(metadata={**counts, **metadata})
     for check, rows in wrong.items():
         yield dg.AssetCheckResult(check_name=check, passed=rows is None, metadata={"rows": rows or "none"})

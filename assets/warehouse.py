@@ -36,12 +36,25 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     path(workspace).parent.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(str(path(workspace)))
     try:
-        for name, value in settings(workspace).items():
-            con.execute(f"SET {name} = '{value.replace(chr(39), chr(39) * 2)}'")
-        con.execute("SET enable_progress_bar = false")
+        _settle(con, workspace)
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory with the warehouse attached read-only as `tallyhouse`: for whoever peeks and reckons."""
+    with duckdb.connect() as con:
+        _settle(con, workspace)
+        con.execute(f"ATTACH '{str(path(workspace)).replace(chr(39), chr(39) * 2)}' AS tallyhouse (READ_ONLY)")
+        yield con
+
+
+def _settle(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    for name, value in settings(workspace).items():
+        con.execute(f"SET {name} = '{value.replace(chr(39), chr(39) * 2)}'")
+    con.execute("SET enable_progress_bar = false")
 
 
 def _lock(workspace: Path) -> Path:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,7 +115,12 @@ def _speaking(is_json: bool) -> Iterator[Voice]:
 
 
 @app.command()
-def nightly(workspace: Workspace, as_of: AsOf = None, as_json: Json = False) -> None:
+def nightly(
+    workspace: Workspace,
+    as_of: AsOf = None,
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Go live although parity is not clean; recorded.")] = False,
+) -> None:
     """Run one night: land, compute, check, post, publish."""
     from orchestration.run import night
     from orchestration.settings import wall_clock
@@ -122,7 +128,7 @@ def nightly(workspace: Workspace, as_of: AsOf = None, as_json: Json = False) -> 
     with _speaking(as_json) as voice:
         clock = as_of or wall_clock()
         voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
-        night(workspace.resolve(), clock)
+        night(workspace.resolve(), clock, force)
         voice.say("done", "the night is in the books", {})
 
 
@@ -174,6 +180,97 @@ def ui(
         raise typer.Exit(1)
     print(f"Dagster UI on http://127.0.0.1:{port} (history in {home}); stop it with Ctrl-C", flush=True)
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
+
+
+# --- parity --------------------------------------------------------------------------------------------------------
+
+Night = Annotated[
+    datetime | None,
+    typer.Option("--as-of", parser=_instant, metavar="NIGHT", help="As the ledger stood after it. Default: the last."),
+]
+
+
+@app.command()
+def parity(
+    workspace: Workspace,
+    at: Annotated[
+        datetime | None, typer.Option(parser=_instant, metavar="TS", help="An hour. Default: what the last week flags.")
+    ] = None,
+    as_of: Night = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two counts of the same usage, account by account, in any hour (catalog/parity.yaml)."""
+    from assets import parity
+    from orchestration.dbt import compiled_models
+
+    with (
+        _speaking(as_json) as voice,
+        parity.asked_again(workspace.resolve(), compiled_models(), as_of, at) as (con, _, night),
+    ):
+        totals, flagged = parity.hours(con)
+        if at is None:
+            totals = [it for it in totals if it["accounts_flagged"] or it["is_alarming"]]
+        for it in map(parity.facts, totals):
+            state = "alert" if it["is_alert"] else "alarming" if it["is_alarming"] else "in order"
+            voice.say(
+                "hour", f"{_compared(it)}; {it['accounts_flagged']} of {it['accounts']} accounts flagged; {state}", it
+            )
+        for it in map(parity.facts, flagged):
+            voice.say(it["flag"], f"{_compared(it)}, account {it['account_id']}", it)
+        voice.say("parity", f"as of {format_instant(night)}", {"hours": len(totals), "flagged": len(flagged)})
+
+
+def _compared(it: dict[str, Any]) -> str:
+    counts = f"{it['candidate']} against {it['reference']} {it['unit']}"
+    drift = f" ({Decimal(it['drift']):+.4%})" if it["drift"] else ""
+    return f"{it['comparison']} {it['hour_start']}: {counts}{drift}"
+
+
+@app.command()
+def cutover(
+    workspace: Workspace,
+    check: Annotated[bool, typer.Option("--check", help="Check only; there is nothing else to do.")] = False,
+    bill_from: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_instant, metavar="TS", help="Where this side begins to bill. Default: the workspace's own."
+        ),
+    ] = None,
+    as_of: Night = None,
+    as_json: Json = False,
+) -> None:
+    """Whether this side can take over from another biller: parity is clean, and all usage is billed exactly once."""
+    from assets import parity
+    from orchestration.dbt import compiled_models
+
+    if not check:
+        raise typer.BadParameter("say --check; the switch itself is stripe.mode in catalog/workspace.yaml")
+    with _speaking(as_json) as voice:
+        with parity.asked_again(
+            workspace.resolve(), compiled_models(), as_of, bill_from=bill_from, is_going_live=True
+        ) as (con, catalogue, _):
+            found = parity.verdict(con)
+            notes = parity.held(con, catalogue)
+        for it in map(parity.facts, found.comparisons):
+            counts = f"{it['candidate_usages']} usages against {it['reference_usages']} of {it['accounts']} accounts"
+            hours = f"{it['clean_from']} to {it['clean_until']}"
+            voice.say(
+                "parity", f"{it['comparison']}, {hours}: {counts}, {it['account_hours_drifting']} hours drift", it
+            )
+        for it in map(parity.facts, found.seam):
+            money = f", {it['money']} {it['currency']}" if it["money"] is not None else ""
+            rows = f"{it['usages']} usages, {it['quantity']} {it['unit']}{money}"
+            voice.say("seam", f"{it['comparison']} {it['side']} {it['part']}: {rows}", it)
+        for note in notes:
+            voice.say("note", note, {})
+        for block in found.blocks:
+            voice.complain("blocks", block)
+        facts = {"is_clean": found.is_clean, "as_of": format_instant(found.as_of), "blocks": len(found.blocks)}
+        start = format_instant(found.bill_from) if found.bill_from else "no instant"
+        answer = f"this side {'can' if found.is_clean else 'can not'} take over at {start}"
+        voice.say("cutover", answer, {**facts, "bill_from": start})
+    if not found.is_clean:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import shown
+from assets import parity, shown
 from assets.night import Night
 from assets.post import refuse_unpriced
 from assets.progress import tell
@@ -51,6 +51,8 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         results = build(night.root)
         with night.connect() as con:
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
+            for alert in parity.alerts(con):
+                tell("warning", alert)
         for result in results:
             node = result.node
             if node.resource_type == "model":
@@ -60,14 +62,14 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
                 yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
             elif node.resource_type == "test":
                 check = checks[node.unique_id]
-                is_passed = result.status in ("pass", "warn")
                 yield dg.AssetCheckResult(
                     asset_key=check.asset_key,
                     check_name=check.name,
-                    passed=is_passed,
+                    passed=result.status == "pass",
+                    severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
                     metadata={"rows": result.failures or 0},
                 )
-                if not is_passed:
+                if result.status not in ("pass", "warn"):
                     failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
         if failed:
             with night.connect() as con:

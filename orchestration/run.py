@@ -16,8 +16,11 @@ from assets.core.refusal import Refusal
 from orchestration.settings import dagster_home
 
 
-def night(workspace: Path, as_of: datetime) -> None:
-    """Run the night of `as_of` to its end; raises Refusal for what a person can mend, anything else for a failure."""
+def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
+    """Run the night of `as_of` to its end; raises Refusal for what a person can mend, anything else for a failure.
+
+    With `force` the live book begins although parity is not clean.
+    """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
     _refuse_early(workspace, as_of)
@@ -27,7 +30,9 @@ def night(workspace: Path, as_of: datetime) -> None:
     import dagster as dg
 
     config: dict[str, Any] = {
-        "resources": {"night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of)}}},
+        "resources": {
+            "night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force}}
+        },
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from assets import publish, verbs, warehouse
+from assets import parity, publish, verbs, warehouse
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
@@ -21,7 +21,9 @@ from tests.golden.case import Script
 Tables = dict[str, list[dict[str, Any]]]
 
 
-def run_night(workspace: Path, as_of: datetime, is_published: bool = True, is_checked: bool = False) -> None:
+def run_night(
+    workspace: Path, as_of: datetime, is_published: bool = True, is_checked: bool = False, force: bool = False
+) -> None:
     """Land, compute, post and publish, as the job does; a night nobody looks at need not be published."""
     with warehouse.connect(workspace) as con:
         con.execute("SET threads = 1")  # so little is done sooner by one
@@ -32,7 +34,7 @@ def run_night(workspace: Path, as_of: datetime, is_published: bool = True, is_ch
             con.execute(model)
         if is_checked:
             _gate(con)
-        post(con, workspace, as_of)
+        post(con, workspace, as_of, parity.refuse_unclean(con, as_of, force))
         if is_published:
             publish.publish(con, workspace)
 

@@ -9,7 +9,7 @@ at 2026-06-01T01:00:00Z.
 
     workspace     keys of workspace.yaml, over the ones above
     plan          pro's only version (from 2020 on);   plans: plans.yaml whole
-    meters        further or other meters;  weights, sources likewise
+    meters        further or other meters;  weights, sources likewise;  parity: comparisons
     accounts subscriptions memberships periods baselines credit_grants
                   rows of the CSV files (an account of five fields is in UTC)
     usage         id  time  meter  value  account  [user]  ("-" = absent): text (of ev/a.ndjson) or texts by file name
@@ -138,6 +138,7 @@ _KEYS = {
     "meters",
     "weights",
     "sources",
+    "parity",
     "usage",
     "raw",
     "lands",
@@ -184,6 +185,7 @@ def catalogue_files(entry: Mapping[str, Any]) -> dict[str, bytes]:
         "sources": {"sources": {"ev": source, **(entry.get("sources") or {})}},
         "meters": {**({"weights": entry["weights"]} if entry.get("weights") else {}), "meters": meters},
         "plans": {"plans": plans},
+        **({"parity": {"comparisons": entry["parity"]}} if entry.get("parity") else {}),
     }
     files = {f"catalog/{name}.yaml": yaml_text(document).encode() for name, document in documents.items()}
     for name, header in _ACCOUNT_FILES.items():

@@ -192,7 +192,8 @@ def test_a_missing_workspace_is_refused_and_not_made(tmp_path: Path) -> None:
         ("nightly",),
         ("nightly", "--workspace", ".", "--as-of", "yesterday"),
         ("nightly", "--workspace", ".", "--as-of", "2026-06-01T01:00:00"),
-        ("nightly", "--workspace", ".", "--force"),
+        ("nightly", "--workspace", ".", "--forced"),
+        ("cutover", "--workspace", "."),
         ("weekly",),
     ],
 )

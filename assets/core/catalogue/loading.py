@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assets.core import tariff
-from assets.core.catalogue import read_meters, read_plans, read_sources, read_workspace
+from assets.core.catalogue import read_meters, read_parity, read_plans, read_sources, read_workspace
 from assets.core.catalogue.account_checks import CHECKS
 from assets.core.catalogue.draft import Draft
 from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
@@ -40,6 +40,7 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
     settings = read_workspace.read_workspace(roots[read_workspace.FILE], aggregates, plans, problems)
     is_settled = roots[read_workspace.FILE] is not None and len(problems) == before
 
+    comparisons = read_parity.read_parity(workspace, meters, sources, plans, problems)
     rows = read_accounts(workspace, settings.currency, problems)
     closed = [period for period in closed if period.book == settings.stripe_mode]
     draft = Draft.of(settings, is_settled, plans, rows, closed)
@@ -70,6 +71,7 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
         credit_grants=rows.credit_grants,
         closed=tuple(closed),
         warnings=warnings,
+        comparisons=comparisons,
     )
 
 

@@ -18,6 +18,7 @@ Format: TypeAlias = Literal["ndjson", "csv", "parquet"]
 TimeUnit: TypeAlias = Literal["s", "ms", "us"]
 Aggregate: TypeAlias = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted", "cost"]
 Model: TypeAlias = Literal["per_unit", "graduated", "volume", "package", "percentage"]
+Measure: TypeAlias = Literal["quantity", "cost"]
 EntityType: TypeAlias = Literal["user", "organization"]
 Interval: TypeAlias = Literal["month", "year"]
 
@@ -214,6 +215,30 @@ class CreditGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One count of some usage: the rows of a meter, of one source where it is named."""
+
+    meter: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two counts of the same usage, and how far apart they may be."""
+
+    name: str
+    reference: Side
+    candidate: Side
+    measure: Measure
+    flag_above: Decimal  # a share of the reference, like the next
+    alert_above: Decimal
+    accounts: int
+    real_volume: Decimal  # of an account in an hour, after divide_by
+    clean_for: timedelta
+    settle: timedelta  # how long after its end an hour is compared
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedPeriod:
     """A period that the books have closed; its bounds never change again."""
 
@@ -239,3 +264,4 @@ class Catalogue:
     credit_grants: list[CreditGrant]
     closed: tuple[ClosedPeriod, ...]
     warnings: list[str]
+    comparisons: dict[str, Comparison]

@@ -1,0 +1,55 @@
+-- Both counts of every hour over all accounts, per unit (money of different currencies does not add up), and whether the hour
+-- alarms: enough accounts of real volume drift, or a total does. Two hours in a row are an alert; an hour without usage on
+-- either side is clean.
+with scope as (
+    select * from {{ ref('int_parity__scope') }}
+),
+
+summed as (
+    select
+        comparison,
+        hour_start,
+        unit,
+        per,
+        digits,
+        bool_or(is_compared) as is_compared,
+        count(*) as accounts,
+        count(*) filter (where is_drifting or is_one_sided) as accounts_flagged,
+        count(*) filter (where is_one_sided) as accounts_one_sided,
+        count(*) filter (where is_alarming) as accounts_alarming,
+        cast(sum(reference_usages) as bigint) as reference_usages,
+        cast(sum(candidate_usages) as bigint) as candidate_usages,
+        sum(reference_units) as reference_units,
+        sum(candidate_units) as candidate_units,
+        sum(candidate_units) - sum(reference_units) as difference_units
+    from {{ ref('int_parity__hours') }}
+    group by comparison, hour_start, unit, per, digits
+),
+
+judged as (
+    select
+        summed.*,
+        scope.from_at,
+        summed.is_compared
+        and {{ drifts_above('summed.difference_units', 'summed.reference_units', 'scope.alert_num', 'scope.alert_den') }}
+            as is_total_alarming,
+        sum(summed.accounts_alarming) over hours >= scope.accounts or bool_or(is_total_alarming) over hours as is_alarming
+    from summed
+    inner join scope on summed.comparison = scope.comparison
+    window hours as (partition by summed.comparison, summed.hour_start)
+),
+
+alarms as (
+    select distinct comparison, hour_start from judged where is_alarming
+),
+
+final as (
+    select
+        judged.* exclude (from_at, is_compared),
+        judged.is_alarming and alarms.comparison is not null as is_alert
+    from judged
+    left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + to_hours(1)
+    where judged.hour_start >= judged.from_at
+)
+
+select * from final
