@@ -7,7 +7,7 @@ these tables alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,10 +31,14 @@ AHEAD = timedelta(minutes=5)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def write_catalogue(con: duckdb.DuckDBPyConnection, catalogue: Catalogue, as_of: datetime) -> None:
-    """Replace every table of the schema `catalog`; the caller's transaction, if there is one, holds them together."""
+def write_catalogue(
+    con: duckdb.DuckDBPyConnection, catalogue: Catalogue, as_of: datetime, only: Collection[str] = ()
+) -> None:
+    """Replace every table of the schema `catalog`, or `only` some; the caller's transaction, if any, holds them together."""
     con.execute("CREATE SCHEMA IF NOT EXISTS catalog")
     for name, (columns, rows) in TABLES.items():
+        if only and name not in only:
+            continue
         con.register("catalogue_rows", _arrow(columns, list(rows(catalogue, as_of))))
         try:
             # Arrow has no 128-bit integers; DuckDB divides only those exactly.

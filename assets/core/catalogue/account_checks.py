@@ -39,7 +39,7 @@ def terms_name_known_accounts(draft: Draft) -> Iterator[str]:
 def terms_name_known_plans(draft: Draft) -> Iterator[str]:
     for row in draft.rows.terms:
         if draft.plans is not None and row.plan not in draft.plans:
-            wrong = f"plan is {shown(row.plan)}, which plans.yaml does not list"
+            wrong = f"plan is {shown(row.plan)}, which {draft.plans_file} does not list"
             yield sentence(_terms_at(row), wrong, suggestion(row.plan, draft.plans, "add the plan"))
 
 
@@ -89,7 +89,7 @@ def plans_have_a_version_for_every_period(draft: Draft) -> Iterator[str]:
             if served and served[0] < since:
                 start = format_instant(served[0])
                 wrong = f"plan {shown(row.plan)} has no version at {start}, the start of a period it serves"
-                advice = f"add one to plans.yaml with `from: {start}` or earlier"
+                advice = f"add one to {draft.plans_file} with `from: {start}` or earlier"
                 yield sentence(_terms_at(row), wrong, advice)
 
 
