@@ -59,7 +59,7 @@ def make(con: duckdb.DuckDBPyConnection, models: Models, *wanted: str) -> None:
     """Make the wanted models and all that they read; what stands already under a model's name is taken as it is."""
     given = {name.partition(".")[2] for name in _standing(con)}
     needed = set(wanted)
-    for name in reversed(models):
+    for name in reversed(list(models)):
         if name in needed:
             needed.update(set(_READS.findall(models[name])) - given)
     for name, statement in models.items():

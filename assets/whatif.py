@@ -1,16 +1,16 @@
 """What if the plans had been others: every period rated again under another plans.yaml, by the night's own models.
 
-Nothing is written. Usage keeps its payer and subscription, periods their bounds, terms and baseline; only the price list
-is another: of FILE, the version in force when the period begins.
+Nothing is written. Usage keeps its payer and subscription, periods their bounds, terms and baseline; only the price
+list is another: the file's version in force when the period begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import duckdb
 
@@ -21,7 +21,7 @@ from assets.core.catalogue import read_meters
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.problems import sentence, shown
 from assets.core.instants import format_instant
-from assets.core.page import Page, Table, Text, billed, counted, number, words
+from assets.core.page import counted
 from assets.core.refusal import Refusal
 from assets.rerate import Models, lay_out, make, rows
 
@@ -129,7 +129,8 @@ def _refuse_unpriced(con: duckdb.DuckDBPyConnection, file: str) -> None:
     found = rows(
         con,
         f"""
-        SELECT s.plan, p.plan IS NULL AS is_missing, any_value(p.currency) AS priced_in, any_value(s.currency) AS billed_in,
+        SELECT s.plan, p.plan IS NULL AS is_missing,
+               any_value(p.currency) AS priced_in, any_value(s.currency) AS billed_in,
                count(DISTINCT (s.subscription_id, s.period_start)) AS periods, min(s.period_start) AS first_start
         FROM slices s LEFT JOIN catalog.plans p ON s.plan = p.plan {_VERSIONS}
         WHERE v.plan IS NULL OR (p.currency IS NOT NULL AND p.currency <> s.currency)
@@ -140,7 +141,9 @@ def _refuse_unpriced(con: duckdb.DuckDBPyConnection, file: str) -> None:
         start = format_instant(it["first_start"].replace(tzinfo=UTC))
         whose = f"{counted(it['periods'], 'period')} stood under it, the first from {start} on"
         if it["is_missing"]:
-            problems.append(sentence(f"{file}:", f"the plan {shown(it['plan'])} is missing, and {whose}", "add the plan"))
+            problems.append(
+                sentence(f"{file}:", f"the plan {shown(it['plan'])} is missing, and {whose}", "add the plan")
+            )
         elif it["priced_in"] not in (None, it["billed_in"]):
             wrong = f"plans.{it['plan']} is for {it['priced_in']}, and {whose}, billed in {it['billed_in']}"
             problems.append(sentence(f"{file}:", wrong, "take the currency out, or write the one they were billed in"))
@@ -152,7 +155,8 @@ def _refuse_unpriced(con: duckdb.DuckDBPyConnection, file: str) -> None:
         raise Refusal(problems)
 
 
-# What the books owe: for a closed period its lines, which are its rounded totals; for an open one what the night reckoned.
+# What the books owe: of a closed period the lines, which add up to its rounded totals; of an open one what the last
+# night reckoned.
 _COMPARED = """
     WITH periods AS (
         SELECT DISTINCT subscription_id, period_start, account_id, currency, is_closed FROM slices
@@ -199,90 +203,3 @@ def _differences(con: duckdb.DuckDBPyConnection, grain: Sequence[str]) -> Iterat
             it["now_minor"],
             it["under_minor"],
         )
-
-
-def opening(it: WhatIf) -> str:
-    periods = counted(sum(total.periods for total in it.totals), "period")
-    return f"{periods} of the {it.book} book, up to the night of {format_instant(it.as_of)}, rated anew under {it.file}"
-
-
-def page(it: WhatIf) -> Page:
-    """Who would owe something else, currency by currency."""
-    found: Page = [
-        Text(
-            f"{opening(it)}. Usage keeps its payer, periods their terms; credit is left aside. Nothing was written."
-        )
-    ]
-    is_period = it.by == "period"
-    columns = [words("account"), *((words("subscription"), words("period from")) if is_period else ())]
-    columns += [*(() if is_period else (number("periods"),)), *map(number, ("owed now", "would owe", "difference"))]
-    for total in it.totals:
-        mine = [each for each in it.differences if each.currency == total.currency]
-        moved = [each for each in mine if each.minor]
-        noun = "period" if is_period else "account"
-        if moved:
-            found.append(
-                Table(
-                    f"{total.currency}: another amount for {counted(len(moved), noun)}",
-                    tuple(columns),
-                    [_cells(each, is_period) for each in moved],
-                    _foot(mine, total, is_period),
-                )
-            )
-        else:
-            found.append(Text(f"{total.currency}: no difference for {counted(len(mine), noun)}."))
-    if not it.totals:
-        found.append(Text("There is no period yet."))
-    return found
-
-
-def _cells(it: Difference, is_period: bool) -> tuple[str, ...]:
-    start = (format_instant(it.period_start),) if it.period_start else ()
-    where = (it.account_id, it.subscription_id or "", *start) if is_period else (it.account_id, str(it.periods))
-    return (*where, *_amounts(it))
-
-
-def _foot(mine: Sequence[Difference], total: Difference, is_period: bool) -> list[tuple[str, ...]]:
-    rest = [each for each in mine if not each.minor]
-    unchanged = replace(
-        total,
-        account_id=f"{len(rest)} unchanged",
-        periods=sum(each.periods for each in rest),
-        now_minor=sum(each.now_minor for each in rest),
-        under_minor=sum(each.under_minor for each in rest),
-    )
-    whole = [*([unchanged] if rest else []), replace(total, account_id="total")]
-    return [(each.account_id, "", "", *_amounts(each)) if is_period else _cells(each, False) for each in whole]
-
-
-def _amounts(it: Difference) -> tuple[str, str, str]:
-    sign = "+" if it.minor > 0 else ""
-    return (
-        billed(it.now_minor, it.currency),
-        billed(it.under_minor, it.currency),
-        sign + billed(it.minor, it.currency),
-    )
-
-
-def facts(it: Difference) -> dict[str, Any]:
-    """A difference for a program."""
-    period = {
-        "subscription_id": it.subscription_id,
-        "period_start": format_instant(it.period_start) if it.period_start else None,
-    }
-    return {
-        **({"account_id": it.account_id} if it.account_id else {}),
-        **(period if it.subscription_id else {}),
-        "currency": it.currency,
-        "periods": it.periods,
-        "owed_now": billed(it.now_minor, it.currency),
-        "would_owe": billed(it.under_minor, it.currency),
-        "difference": billed(it.minor, it.currency),
-        "difference_minor": it.minor,
-    }
-
-
-def told(it: Difference) -> str:
-    now, then, difference = _amounts(it)
-    whose = it.subscription_id or it.account_id or "all"
-    return f"{whose}: {then} {it.currency} instead of {now}, {difference}"

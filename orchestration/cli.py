@@ -89,7 +89,7 @@ class Voice:
         if self.console.is_terminal:
             from orchestration.terminal import print_page
 
-            print_page(page)
+            print_page(page, self.console)
         else:
             print("\n".join(lines_of(page)), flush=True)
 
@@ -175,20 +175,21 @@ def explain(
 @app.command()
 def preview(
     workspace: Workspace,
-    account: Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this account's periods.")] = None,
+    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Only this account's periods.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show what the open periods owe so far, as of the last night."""
-    from assets import preview as previewing
+    from assets import preview as open_periods
+    from assets import preview_words as words
 
     with _speaking(as_json) as voice:
-        found = previewing.preview(workspace.resolve(), account)
+        found = open_periods.preview(workspace.resolve(), account)
         if not as_json:
-            voice.show(previewing.page(found))
+            voice.show(words.page(found))
             return
         for period in found.periods:
-            voice.say("period", previewing.told(period), previewing.facts(period))
-        voice.say("preview", previewing.opening(found), {"totals": previewing.totals(found)})
+            voice.say("period", words.told(period), words.facts(period))
+        voice.say("preview", words.opening(found), {"totals": words.totals(found)})
 
 
 @app.command(name="what-if")
@@ -203,6 +204,7 @@ def what_if(
 ) -> None:
     """Rate the whole history anew under other plans, without touching the books, and show the difference."""
     from assets import whatif
+    from assets import whatif_words as words
     from orchestration.dbt import compiled_models
 
     with _speaking(as_json) as voice:
@@ -210,11 +212,11 @@ def what_if(
         for warning in found.warnings:
             voice.say("warning", warning, {})
         if not as_json:
-            voice.show(whatif.page(found))
+            voice.show(words.page(found))
             return
         for each in found.differences:
-            voice.say(found.by, whatif.told(each), whatif.facts(each))
-        voice.say("compared", whatif.opening(found), {"totals": [whatif.facts(total) for total in found.totals]})
+            voice.say(found.by, words.told(each), words.facts(each))
+        voice.say("compared", words.opening(found), {"totals": [words.facts(total) for total in found.totals]})
 
 
 @app.command()

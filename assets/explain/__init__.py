@@ -30,6 +30,8 @@ Facts: TypeAlias = Overage | Metered | Minimum | Vanished | Credit
 
 
 KEEP = "Keep the workspace as it is, and compare it with a backup."
+# The ledger says which night a row came in, not which run of it.
+GREW = f"If that night was run again after more files had come, its ledger has grown since. If not: {KEEP}"
 
 
 class Alarm(Refusal):
@@ -56,7 +58,7 @@ class Explanation:
 
     @property
     def residue(self) -> Decimal:
-        """What the rounding leaves: never billed by itself, and never lost, as the next line starts from what is owed."""
+        """What the rounding leaves: not billed, and not lost, as the next line starts from what is owed."""
         return less(self.owed or Decimal(), from_minor(self.owed_minor, self.line.currency))
 
     def check(self) -> None:
@@ -65,7 +67,7 @@ class Explanation:
             line = self.line
             raise Alarm(
                 f"The books do not give line {line.line_id} ({line.charge} of {line.subscription_id}): "
-                f"{'; '.join(self.disagreements)}. {KEEP}"
+                f"{'; '.join(self.disagreements)}. {GREW}"
             )
 
 
@@ -79,7 +81,9 @@ def explain(workspace: Path, line_id: str, models: Models) -> Explanation:
         if line.reason == "adjustment" and not _is_closed(con, line):
             return _explained(story, Vanished(), 0, None)
         go_back(con, models, line)
-        charge = con.execute("SELECT owed_minor FROM night.int_charges__owed WHERE charge = ?", [line.charge]).fetchone()
+        charge = con.execute(
+            "SELECT owed_minor FROM night.int_charges__owed WHERE charge = ?", [line.charge]
+        ).fetchone()
         facts = _facts(con, line)
         raw = None if isinstance(facts, Minimum | Vanished) else raw_rows(con, workspace, story, meant_by(facts))
         return _explained(story, facts, charge[0] if charge else 0, raw)
@@ -92,7 +96,9 @@ def _facts(con: duckdb.DuckDBPyConnection, line: Line) -> Overage | Metered | Mi
         return minimum(con, line)
     found = metered(con, line)
     if found is None:
-        raise Alarm(f"The books do not give line {line.line_id}: their price lists no longer charge {line.charge}. {KEEP}")
+        raise Alarm(
+            f"The books do not give line {line.line_id}: their price lists no longer charge {line.charge}. {KEEP}"
+        )
     return found
 
 

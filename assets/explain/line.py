@@ -56,7 +56,9 @@ class Story:
 
 def find(con: duckdb.DuckDBPyConnection, line_id: str, place: object) -> Story:
     """The line in either book, by its id or the beginning of it; refused unless there is one such line."""
-    found = rows(con, "FROM warehouse.books.lines WHERE starts_with(line_id, ?) ORDER BY line_id = ? DESC LIMIT 2", [line_id] * 2)
+    found = rows(
+        con, "FROM warehouse.books.lines WHERE starts_with(line_id, ?) ORDER BY line_id = ? DESC LIMIT 2", [line_id] * 2
+    )
     if not found:
         raise Refusal(f"There is no line {line_id!r} in the books of {place}; line ids stand in billing.invoice_items.")
     line = as_line(found[0])

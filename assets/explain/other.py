@@ -42,7 +42,9 @@ class Minimum:
 
 def minimum(con: duckdb.DuckDBPyConnection, line: Line) -> Minimum:
     (figures,) = rows(con, "SELECT plan, minimum FROM night.int_periods__figures")
-    charges = rows(con, "SELECT charge, owed, owed_minor FROM night.int_charges__owed ORDER BY charge <> 'overage', charge")
+    charges = rows(
+        con, "SELECT charge, owed, owed_minor FROM night.int_charges__owed ORDER BY charge <> 'overage', charge"
+    )
     return Minimum(
         plan=figures["plan"],
         minimum=figures["minimum"],

@@ -112,7 +112,7 @@ def _by_instants(line: Line, meant: Meant, slices: Sequence[Row]) -> list[str]:
         return []
     stretches = [
         f"occurred_at >= {_at(it['slice_start'])} AND occurred_at < {_at(it['slice_end'])} "
-        f"AND meter IN {_texts(meant.meters[it['plan']])}"
+        f"AND {_meter(meant.meters[it['plan']])}"
         for it in slices
         if it["plan"] in meant.meters
     ]
@@ -151,10 +151,13 @@ def _late_at(slices: Sequence[Row]) -> datetime:
 def _pairs(meters: dict[str, list[str]]) -> str:
     if len(meters) == 1:
         ((plan, names),) = meters.items()
-        meter = f"meter = {_text(names[0])}" if len(names) == 1 else f"meter IN {_texts(names)}"
-        return f"plan = {_text(plan)} AND {meter}"
+        return f"plan = {_text(plan)} AND {_meter(names)}"
     pairs = ", ".join(f"({_text(plan)}, {_text(name)})" for plan, names in meters.items() for name in names)
     return f"(plan, meter) IN ({pairs})"
+
+
+def _meter(names: Sequence[str]) -> str:
+    return f"meter = {_text(names[0])}" if len(names) == 1 else f"meter IN {_texts(names)}"
 
 
 def _texts(values: Iterable[str]) -> str:

@@ -10,10 +10,11 @@ from fractions import Fraction
 from typing import Any
 
 from assets.core.instants import format_instant
-from assets.core.numbers import less, minor_step
+from assets.core.numbers import cut, less, minor_step, round_minor
 from assets.core.page import (
     Block,
     Code,
+    Column,
     Page,
     Table,
     Text,
@@ -67,8 +68,8 @@ def page(it: Explanation) -> Page:
     else:
         blocks = [
             Text(
-                "The account files no longer have this period, and it was never closed. Nothing is owed for it, so what "
-                "was billed for it goes back."
+                "The account files no longer have this period, and it was never closed. Nothing is owed for it, so "
+                "what was billed for it goes back."
             )
         ]
     return [_head(it), *blocks, *_billing(it), *_behind(it), *_proof(it)]
@@ -94,6 +95,7 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
     if any(window.allowance for window in it.windows):
         used = [window for window in it.windows if window.usage]
         idle = len(it.windows) - len(used)
+        quiet = f", {idle} without usage" if idle else ""
         yield Table(
             "Daily refresh: each 24 hours give back what they used, up to the allowance",
             (words("from"), number("usage"), number("allowance"), number("refresh")),
@@ -106,7 +108,7 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
                 )
                 for window in used
             ],
-            [(f"{counted(len(it.windows), 'window')}, {idle} without usage", "", "", money(it.refresh, currency))],
+            [(counted(len(it.windows), "window") + quiet, "", "", money(it.refresh, currency))],
         )
     period_us = sum(share.us for share in it.shares)
     if it.included:
@@ -254,7 +256,10 @@ def _levels(it: Metered) -> Table:
         "The level, which counts as 0 while negative",
         (words("from"), words("until"), number("level"), number("seconds"), number("level × seconds")),
         rows,
-        [("total", "", "", "", total), (f"÷ {_seconds(it.period_us)} seconds of the period", "", "", "", exactly(it.aggregated))],
+        [
+            ("total", "", "", "", total),
+            (f"÷ {_seconds(it.period_us)} seconds of the period", "", "", "", exactly(it.aggregated)),
+        ],
     )
 
 
@@ -359,19 +364,22 @@ def _billing(it: Explanation) -> Iterator[Block]:
         return
     amount = from_minor(it.owed_minor, currency)
     again = sum(each.amount_minor for each in it.story.again)
-    rows: Rows = [
-        ("owed", "", money(owed, currency)),
-        (f"rounded to {billed(minor_step(currency)[1], currency)} {currency}", "", money(amount, currency)),
-    ]
+    rows: Rows = [("owed", "", money(owed, currency))]
+    if round_minor(owed, currency) != it.owed_minor:
+        rows.append(("to 15 decimals, as three thirds are one", "", money(cut(owed), currency)))
+    rows.append((f"rounded to {billed(minor_step(currency)[1], currency)} {currency}", "", money(amount, currency)))
     for each in it.story.before:
         when = f"less {each.reason} of {_at(each.created_as_of)}"
         rows.append((when, each.line_id, billed(-each.amount_minor, currency)))
     if it.story.again:
         rows.append(("less what this night billed when run again with more files", "", billed(-again, currency)))
-    foot = ("this line", "", billed(line.amount_minor, currency))
-    yield Table("What is billed", (words(""), words(""), number("")), rows, [foot])
+    rows.append(("this line", "", billed(line.amount_minor, currency)))
+    columns: tuple[Column, ...] = (words(""), words(""), number(""))
+    if not it.story.before:
+        rows, columns = [(label, amount_) for label, _, amount_ in rows], (words(""), number(""))
+    yield Table("What is billed", columns, rows[:-1], rows[-1:])
     if isinstance(it.facts, Overage) and line.reason == "threshold" and it.facts.threshold is not None:
-        unbilled = less(owed, from_minor(it.story.billed_before_minor, currency))
+        unbilled = less(line.owed or owed, from_minor(it.story.billed_before_minor, currency))
         yield Text(
             f"{money(unbilled, currency)} {currency} was owed and not billed; "
             f"the threshold is {money(it.facts.threshold, currency)}."
@@ -391,9 +399,13 @@ def _behind(it: Explanation) -> Iterator[Block]:
             last = _at(it.story.before[-1].created_as_of)
             yield Text(f"{raw.since} of them came since the line before: those with entered_at > '{last}'.")
         if raw.is_priced_anew:
-            yield Text("Amounts there are by the price list of the last night; these rows were billed by an earlier one.")
+            yield Text(
+                "Amounts there are by the price list of the last night; these rows were billed by an earlier one."
+            )
     elif raw.count:
-        yield Text(f"{PUBLISHED} does not give the {counted(raw.count, 'row')} behind it; the next night publishes them.")
+        yield Text(
+            f"{PUBLISHED} does not give the {counted(raw.count, 'row')} behind it; the next night publishes them."
+        )
     else:
         yield Text("No row is behind it.")
 
