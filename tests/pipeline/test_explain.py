@@ -121,10 +121,10 @@ Overage, in USD
   overage               4.166666666666666667
 
 What is billed
-  owed                   4.166666666666666667
-  rounded to 0.01 USD    4.17
-  -------------------    --------------------
-  this line              4.17
+  owed                 4.166666666666666667
+  rounded to 0.01 USD  4.17
+  -------------------  --------------------
+  this line            4.17
 
 The rounding residue, owed less rounded, is -0.003333333333333333 USD; no line bills it.
 
