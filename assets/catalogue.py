@@ -34,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 def write_catalogue(
     con: duckdb.DuckDBPyConnection, catalogue: Catalogue, as_of: datetime, only: Collection[str] = ()
 ) -> None:
-    """Replace every table of the schema `catalog`; the caller's transaction, if there is one, holds them together."""
+    """Replace the tables of the schema `catalog`, all or `only` some; the caller's transaction, if any, binds them."""
     con.execute("CREATE SCHEMA IF NOT EXISTS catalog")
     for name, (columns, rows) in TABLES.items():
         if only and name not in only:

@@ -16,8 +16,8 @@ from typing import Any
 
 import duckdb
 
-from assets import warehouse
-from assets.books import Decision, closed_periods, ensure_books, last_night
+from assets import rerate, warehouse
+from assets.books import Decision, closed_periods, last_night
 from assets.catalogue import write_catalogue
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
@@ -26,15 +26,9 @@ from assets.core.refusal import Refusal
 
 Row = dict[str, Any]
 
-# What models/parity reckon and readers see of it, each after those it reads.
-MODELS = (
-    "int_parity__scope",
-    "int_parity__hours",
-    "int_parity__totals",
-    "int_parity__seam",
-    "parity",
-    "parity_hours",
-)
+# Which hours models/parity look at; and all that they reckon there, and readers see of it.
+SCOPE = "int_parity__scope"
+MODELS = ("int_parity__hours", "int_parity__totals", "int_parity__seam", "parity", "parity_hours")
 
 HOUR = timedelta(hours=1)
 # Rows held for one of these are tried again every night.
@@ -246,23 +240,21 @@ def asked_again(
         with warehouse.beside(workspace) as again:
             write_catalogue(again, loaded, night, only=("settings", "parity", "accounts", "charges"))
             _stand_in(again, night)
-            for model in MODELS:
-                again.execute(statements[model].replace('"tallyhouse".', '"memory".'))
-                if model == "int_parity__scope":
-                    _look_at(again, at, is_going_live)
+            rerate.make(again, statements, SCOPE)
+            _look_at(again, at, is_going_live)
+            rerate.make(again, statements, *MODELS)
             yield again, loaded, night
 
 
 def _stand_in(con: duckdb.DuckDBPyConnection, night: datetime) -> None:
     """What the parity models read: the ledger as that night left it; periods as the last night reckoned them."""
-    ensure_books(con)  # empty: whether the live book has begun is not asked
-    con.execute("CREATE SCHEMA night; CREATE SCHEMA billing")
-    for name in ("int_periods__slices", "int_catalogue__charges"):
-        con.execute(f"CREATE VIEW night.{name} AS FROM tallyhouse.night.{name}")
     until = night.replace(tzinfo=None).isoformat()
-    con.execute(f"""
-        CREATE VIEW night.int_ledger__entries AS
-        SELECT * EXCLUDE (entered_at) FROM tallyhouse.books.ledger WHERE entered_at <= TIMESTAMP '{until}'""")
+    instead: dict[str, rerate.Relation] = {
+        "books.ledger": f"FROM warehouse.books.ledger WHERE entered_at <= TIMESTAMP '{until}'",
+        # Whether the live book has begun is not asked.
+        **rerate.without_rows("books.closes", "books.lines", "books.decisions"),
+    }
+    rerate.lay_out(con, instead, "SELECT * EXCLUDE (slice_no, lookup_from) FROM warehouse.night.int_periods__slices")
 
 
 def _look_at(con: duckdb.DuckDBPyConnection, at: datetime | None, is_going_live: bool) -> None:
@@ -290,7 +282,7 @@ def held(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> list[str]:
     sides = [(it.name, side) for it in catalogue.comparisons.values() for side in (it.reference, it.candidate)]
     notes = []
     for source, reason, rows in con.execute(
-        """SELECT source, reason, count(*) FROM tallyhouse.books.quarantine
+        """SELECT source, reason, count(*) FROM books.quarantine
         WHERE list_contains(?, reason) GROUP BY ALL ORDER BY ALL""",
         [list(RETRIED)],
     ).fetchall():

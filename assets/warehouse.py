@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import duckdb
 
@@ -42,18 +43,9 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
-@contextmanager
-def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory with the warehouse attached read-only as `tallyhouse`: for whoever peeks and reckons."""
-    with duckdb.connect() as con:
-        _settle(con, workspace)
-        con.execute(f"ATTACH '{str(path(workspace)).replace(chr(39), chr(39) * 2)}' AS tallyhouse (READ_ONLY)")
-        yield con
-
-
 def _settle(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
     for name, value in settings(workspace).items():
-        con.execute(f"SET {name} = '{value.replace(chr(39), chr(39) * 2)}'")
+        con.execute(f"SET {name} = {_text(value)}")
     con.execute("SET enable_progress_bar = false")
 
 
@@ -75,8 +67,56 @@ def peek(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
             yield None
             return
         with duckdb.connect(str(path(workspace)), read_only=True) as con:
-            has_books = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'books' AND table_name = 'runs'")
-            yield con if has_books.fetchone() else None
+            yield con if _has_books(con) else None
+
+
+def _has_books(con: duckdb.DuckDBPyConnection) -> bool:
+    books = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'books' AND table_name = 'runs'")
+    return books.fetchone() is not None
+
+
+@contextmanager
+def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory, named as the models name theirs, with the warehouse read-only beside it.
+
+    Whatever is reckoned there is gone with it. Refuses where there are no books to look into, or a run writes them.
+    """
+    if not workspace.is_dir():
+        raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    no_books = Refusal(f"{workspace} has no books yet; run its first night with `tallyhouse nightly`.")
+    if not path(workspace).exists():
+        raise no_books
+    with _as_reader(workspace), duckdb.connect() as con:
+        _settle(con, workspace)
+        con.execute(f"ATTACH {_text(path(workspace))} AS warehouse (READ_ONLY)")
+        if not _has_books(con):
+            raise no_books
+        con.execute("ATTACH ':memory:' AS tallyhouse; USE tallyhouse")
+        yield con
+
+
+@contextmanager
+def _as_reader(workspace: Path) -> Iterator[None]:
+    """Keep runs out for a moment; refuse where one is in."""
+    if not _lock(workspace).exists():  # no run has ever been in there: the file was carried here from elsewhere
+        yield
+        return
+    with _lock(workspace).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(workspace, file) from None
+        yield
+
+
+def _busy(workspace: Path, lock: IO[str]) -> Refusal:
+    lock.seek(0)
+    holder = lock.read().strip() or "another run"
+    return Refusal(f"{workspace} is being worked on by {holder}; wait until it has ended and run again.")
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 @contextmanager
@@ -88,11 +128,12 @@ def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another run"
-            raise Refusal(
-                [f"{workspace} is being worked on by {holder}; wait until it has ended and run again."]
-            ) from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _busy(workspace, file) from None
+            # Only readers are in there: they soon leave, and no night is lost for somebody's question.
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"the night of {format_instant(as_of)} (process {os.getpid()})")
         file.flush()

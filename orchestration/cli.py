@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.text import Text
 
 from assets import progress
 from assets.core.instants import format_instant, parse_instant
+from assets.core.page import Page, lines_of
 from assets.core.refusal import Refusal
 
 app = typer.Typer(
@@ -84,6 +85,15 @@ class Voice:
         else:
             print(f"{step}: {sentence}", flush=True, file=sys.stderr if step == "warning" else sys.stdout)
 
+    def show(self, page: Page) -> None:
+        """A whole answer: tables on a terminal, the same columns as plain text elsewhere."""
+        if self.console.is_terminal:
+            from orchestration.terminal import print_page
+
+            print_page(page, self.console)
+        else:
+            print("\n".join(lines_of(page)), flush=True)
+
     def complain(self, kind: str, sentence: str) -> None:
         if self.status:
             self.status.stop()
@@ -101,7 +111,7 @@ def _speaking(is_json: bool) -> Iterator[Voice]:
         yield voice
     except Refusal as refusal:
         for problem in refusal.problems:
-            voice.complain("refused", problem)
+            voice.complain(refusal.kind, problem)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         voice.complain("stopped", "Stopped; run the same command again to finish the night.")
@@ -146,6 +156,73 @@ def check(workspace: Workspace, as_json: Json = False) -> None:
             f"{len(loaded.plans)} plans, {len(loaded.sources)} sources, {len(loaded.accounts)} accounts are in order",
             {"warnings": len(loaded.warnings)},
         )
+
+
+@app.command()
+def explain(
+    line_id: Annotated[str, typer.Argument(metavar="LINE_ID", help="As in billing.invoice_items.", show_default=False)],
+    workspace: Workspace,
+    as_json: Json = False,
+) -> None:
+    """Show the arithmetic of a line, reckoned anew from the ledger of its night, and the raw rows behind it."""
+    from assets import explain as explaining
+    from assets.explain import words
+    from orchestration.dbt import compiled_models
+
+    with _speaking(as_json) as voice:
+        explained = explaining.explain(workspace.resolve(), line_id, compiled_models())
+        if as_json:
+            voice.say("explained", words.sentence(explained), words.facts(explained))
+        else:
+            voice.show(words.page(explained))
+        explained.check()
+
+
+@app.command()
+def preview(
+    workspace: Workspace,
+    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Only this account's periods.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the open periods owe so far, as of the last night."""
+    from assets import preview as open_periods
+    from assets import preview_words as words
+
+    with _speaking(as_json) as voice:
+        found = open_periods.preview(workspace.resolve(), account)
+        if not as_json:
+            voice.show(words.page(found))
+            return
+        for period in found.periods:
+            voice.say("period", words.told(period), words.facts(period))
+        voice.say("preview", words.opening(found), {"totals": words.totals(found)})
+
+
+@app.command(name="what-if")
+def what_if(
+    plans: Annotated[
+        Path,
+        typer.Option("--plans", exists=True, dir_okay=False, help="Another plans.yaml, anywhere.", show_default=False),
+    ],
+    workspace: Workspace,
+    by: Annotated[Literal["account", "period"], typer.Option(help="What a row stands for.")] = "account",
+    as_json: Json = False,
+) -> None:
+    """Rate the whole history anew under other plans, without touching the books, and show the difference."""
+    from assets import whatif
+    from assets import whatif_words as words
+    from orchestration.dbt import compiled_models
+
+    with _speaking(as_json) as voice:
+        found = whatif.what_if(workspace.resolve(), plans, compiled_models(), by)
+        for warning in found.warnings:
+            voice.say("warning", warning, {})
+        if not as_json:
+            voice.show(words.page(found))
+            return
+        for each in found.differences:
+            voice.say(found.by, words.told(each), words.facts(each))
+        voice.say("compared", words.opening(found), {"totals": [words.facts(total) for total in found.totals]})
 
 
 @app.command()

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,10 @@ def _write(file: Path, content: bytes) -> None:
 
 def build(workspace: Path) -> Any:
     """Run every model and its tests on the workspace's warehouse; dbt's results, node by node."""
-    return invoke(workspace, "build", "--exclude-resource-type", "unit_test")
+    results = invoke(workspace, "build", "--exclude-resource-type", "unit_test")
+    if all(it.status == "success" for it in results if it.node.resource_type == "model"):
+        _keep_compiled(results)  # whoever asks for a line the next day need not wait for dbt
+    return results
 
 
 def compiled_models() -> dict[str, str]:
@@ -87,27 +91,34 @@ def compiled_checks() -> dict[str, str]:
 @cache
 def _compiled() -> dict[str, dict[str, str]]:
     """The project as SQL; compiled once per change."""
-    kept = _cache() / f"sql-{fingerprint()}.json"
-    if not kept.exists():
-        from graphlib import TopologicalSorter
-
+    if not _compiled_file().exists():
         with tempfile.TemporaryDirectory() as scratch:
             warehouse.path(Path(scratch)).parent.mkdir()
-            results = list(invoke(Path(scratch), "compile", "--no-introspect"))
-        nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
-        order = TopologicalSorter({key: [on for on in it.depends_on.nodes if on in nodes] for key, it in nodes.items()})
-        models = {
-            node.name: f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
-            for node in (nodes[key] for key in order.static_order())
-        }
-        checks = {
-            it.node.name: it.node.compiled_code
-            for it in results
-            if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
-        }
-        _write(kept, json.dumps({"models": models, "checks": checks}, indent=1).encode())
-    loaded: dict[str, dict[str, str]] = json.loads(kept.read_text())
+            _keep_compiled(invoke(Path(scratch), "compile", "--no-introspect"))
+    loaded: dict[str, dict[str, str]] = json.loads(_compiled_file().read_text())
     return loaded
+
+
+def _compiled_file() -> Path:
+    return _cache() / f"sql-{fingerprint()}.json"
+
+
+def _keep_compiled(results: Any) -> None:
+    if _compiled_file().exists():
+        return
+    results = list(results)
+    nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
+    order = TopologicalSorter({key: [on for on in it.depends_on.nodes if on in nodes] for key, it in nodes.items()})
+    models = {
+        node.name: f"CREATE OR REPLACE {node.config.materialized} {node.schema}.{node.name} AS {node.compiled_code}"
+        for node in (nodes[key] for key in order.static_order())
+    }
+    checks = {
+        it.node.name: it.node.compiled_code
+        for it in results
+        if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
+    }
+    _write(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
 
 
 def invoke(workspace: Path, command: str, *options: str) -> Any:

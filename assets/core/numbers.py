@@ -10,12 +10,15 @@ the same table.
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 MAX_INTEGER_DIGITS = 18
 QUANTITY_PLACES = 9
 MONEY_PLACES = 15
 
+_WIDE = Context(prec=100)  # more than any two amounts of the warehouse have together
+_LAST_KEPT = Decimal(1).scaleb(-15)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
@@ -59,6 +62,24 @@ def exact(value: str | int | Decimal, places: int = MONEY_PLACES) -> Decimal:
     if len(written.rstrip("0")) - integer_digits > places:
         raise NotExactError(f"has more than {places} digits after the decimal point")
     return number
+
+
+def added(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum to its last digit; `+` would round to the 28 digits of Decimal's context."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _WIDE.add(total, amount)
+    return total
+
+
+def less(amount: Decimal, other: Decimal) -> Decimal:
+    """The difference, likewise to its last digit."""
+    return _WIDE.subtract(amount, other)
+
+
+def cut(amount: Decimal) -> Decimal:
+    """Without the last three of the 18 digits, which ratios without an end blur: by these a night rounds nothing."""
+    return amount.quantize(_LAST_KEPT, rounding=ROUND_HALF_UP, context=_WIDE)
 
 
 def parse_currency(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 class Refusal(Exception):
     """A run refused before it wrote anything; `problems` holds one sentence for each mistake."""
 
+    kind = "refused"
     problems: tuple[str, ...]
 
     def __init__(self, problems: Iterable[str] | str) -> None:

@@ -39,7 +39,7 @@ def terms_name_known_accounts(draft: Draft) -> Iterator[str]:
 def terms_name_known_plans(draft: Draft) -> Iterator[str]:
     for row in draft.rows.terms:
         if draft.plans is not None and row.plan not in draft.plans:
-            wrong = f"plan is {shown(row.plan)}, which plans.yaml does not list"
+            wrong = f"plan is {shown(row.plan)}, which {draft.plans_file} does not list"
             yield sentence(_terms_at(row), wrong, suggestion(row.plan, draft.plans, "add the plan"))
 
 
@@ -87,7 +87,7 @@ def plans_have_a_version_for_every_period(draft: Draft) -> Iterator[str]:
             periods = periods_of(subscription, account.timezone, draft.told, draft.closed, until)
             served = [start for start, end in periods if start < (row.ends_at or END) and row.starts_at < end]
             if served and served[0] < since:
-                yield no_version(_terms_at(row), row.plan, served[0])
+                yield no_version(_terms_at(row), row.plan, served[0], draft.plans_file)
 
 
 def memberships_name_organizations(draft: Draft) -> Iterator[str]:

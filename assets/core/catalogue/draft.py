@@ -24,6 +24,7 @@ class Draft:
     settings: Settings
     is_settled: bool  # False: workspace.yaml has mistakes, so the defaults are not known
     plans: dict[str, Plan] | None  # None: the file could not be read, so no plan can be called unknown
+    plans_file: str
     rows: AccountFiles
     accounts: dict[str, Account]
     subscriptions: dict[str, Subscription]  # those whose own terms hold together
@@ -38,6 +39,7 @@ class Draft:
         settings: Settings,
         is_settled: bool,
         plans: dict[str, Plan] | None,
+        plans_file: str,
         rows: AccountFiles,
         closed: Collection[ClosedPeriod],
     ) -> Draft:
@@ -59,6 +61,7 @@ class Draft:
             settings,
             is_settled,
             plans,
+            plans_file,
             rows,
             {account.account_id: account for account in reversed(rows.accounts)},
             subscriptions,

@@ -19,35 +19,45 @@ from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 
 
-def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime | None = None) -> Catalogue:
+def load(
+    workspace: Path,
+    closed: Sequence[ClosedPeriod] = (),
+    as_of: datetime | None = None,
+    plans_file: Path | None = None,
+) -> Catalogue:
     """What the workspace sells and to whom; Refusal with all problems where a file has mistakes.
 
     `closed` are the periods that the books have closed: they are fixed, so a plan need no longer have a
-    version for them, and a told period may not cross them. `as_of` only adds warnings.
+    version for them, and a told period may not cross them. `as_of` only adds warnings. Plans are read from
+    `plans_file` where there is one, instead of the workspace's own.
     """
     problems = Problems()
     roots = {
         module.FILE: read_yaml(workspace, module.FILE, problems)
-        for module in (read_workspace, read_meters, read_sources, read_plans)
+        for module in (read_workspace, read_meters, read_sources)
     }
+    # A file of its own is named as whoever asked for it did.
+    plans_at, plans_named = (workspace, read_plans.FILE) if plans_file is None else (Path(), str(plans_file))
+    plans_root = read_yaml(plans_at, plans_named, problems)
+    plans_called = "plans.yaml" if plans_file is None else plans_named
     meters = read_meters.read_meters(roots[read_meters.FILE], problems)
     weights = read_meters.read_weights(roots[read_meters.FILE], problems)
     sources = read_sources.read_sources(roots[read_sources.FILE], meters, weights, problems)
-    plans = read_plans.read_plans(roots[read_plans.FILE], meters, problems)
+    plans = read_plans.read_plans(plans_root, meters, problems)
     sound_meters = {name: meter for name, meter in (meters or {}).items() if meter is not None}
     aggregates = {name: str(meter.aggregate) for name, meter in sound_meters.items()}
     before = len(problems)
-    settings = read_workspace.read_workspace(roots[read_workspace.FILE], aggregates, plans, problems)
+    settings = read_workspace.read_workspace(roots[read_workspace.FILE], aggregates, plans, plans_called, problems)
     is_settled = roots[read_workspace.FILE] is not None and len(problems) == before
 
     comparisons = read_parity.read_parity(workspace, meters, sources, plans, problems)
     rows = read_accounts(workspace, settings.currency, problems)
     closed = [period for period in closed if period.book == settings.stripe_mode]
-    draft = Draft.of(settings, is_settled, plans, rows, closed)
+    draft = Draft.of(settings, is_settled, plans, plans_called, rows, closed)
     for check in CHECKS:
         problems.mistakes.extend(check(draft))
     if not problems.mistakes:
-        problems.mistakes.extend(_prices_too_fine(plans or {}, sound_meters))
+        problems.mistakes.extend(_prices_too_fine(plans_named, plans or {}, sound_meters))
     if problems.mistakes:
         raise Refusal(problems)
 
@@ -57,7 +67,7 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
         *_baseline_warnings(settings, rows.baselines, as_of),
     ]
     return Catalogue(
-        catalog_id=_digest(workspace / module.FILE for module in (read_meters, read_plans)),
+        catalog_id=_digest([workspace / read_meters.FILE, plans_at / plans_named]),
         settings=settings,
         sources=sources,
         meters=sound_meters,
@@ -75,14 +85,12 @@ def load(workspace: Path, closed: Sequence[ClosedPeriod] = (), as_of: datetime |
     )
 
 
-def _prices_too_fine(plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+def _prices_too_fine(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
     for plan in plans.values():
         for version in plan.versions:
             for charge in version.charges:
                 if not tariff.fits(charge, meters[charge.meter]):
-                    place = (
-                        f"{read_plans.FILE}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
-                    )
+                    place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
                     odd = (
                         f"the price of {charge.meter} and the meter's divide_by have too many digits to divide exactly"
                     )

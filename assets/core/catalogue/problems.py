@@ -33,11 +33,11 @@ def sentence(place: object, wrong: str, advice: str) -> str:
     return f"{place} {wrong}; {advice}{'' if advice.endswith('?') else '.'}"
 
 
-def no_version(place: str, plan: str, start: datetime) -> str:
+def no_version(place: str, plan: str, start: datetime, file: str = "plans.yaml") -> str:
     """Of a plan that serves a period from before its first version on."""
     at = format_instant(start)
     wrong = f"plan {shown(plan)} has no version at {at}, the start of a period it serves"
-    return sentence(place, wrong, f"add one to plans.yaml with `from: {at}` or earlier")
+    return sentence(place, wrong, f"add one to {file} with `from: {at}` or earlier")
 
 
 def shown(text: str) -> str:

@@ -50,7 +50,7 @@ def read_plans(root: Node | None, meters: dict[str, Meter | None] | None, proble
     """The plans; None where the file says nothing of them, so that no name can be called unknown."""
     if root is not None:
         Fields(root, KEYS, problems)
-    nodes = named_entries(root, "plans", FILE, _EXAMPLE, problems)
+    nodes = named_entries(root, "plans", root.file if root else FILE, _EXAMPLE, problems)
     if nodes is None:
         return None
     plans = {name: _plan(name, node, meters, problems) for name, node in nodes.items()}

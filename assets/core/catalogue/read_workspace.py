@@ -19,6 +19,7 @@ def read_workspace(
     root: Node | None,
     meter_aggregates: dict[str, str],
     plans: dict[str, Plan] | None,
+    plans_file: str,
     problems: Problems,
 ) -> Settings:
     if root is None:
@@ -41,17 +42,22 @@ def read_workspace(
         advice = "write the instant from which usage is billed, such as bill_from: 2026-06-01T00:00:00Z"
         problems.add(stripe.get("mode"), "is live, and there is no `bill_from`", advice)
     if settings.default_plan is not None and plans is not None:
-        _check_default_plan(fields, settings.default_plan, meter_aggregates, plans, problems)
+        _check_default_plan(fields, settings.default_plan, meter_aggregates, plans, plans_file, problems)
     return settings
 
 
 def _check_default_plan(
-    fields: Fields, name: str, meter_aggregates: dict[str, str], plans: dict[str, Plan], problems: Problems
+    fields: Fields,
+    name: str,
+    meter_aggregates: dict[str, str],
+    plans: dict[str, Plan],
+    plans_file: str,
+    problems: Problems,
 ) -> None:
     place, plan = fields.get("default_plan"), plans.get(name)
     if plan is None:
         advice = suggestion(name, plans, "add the plan, or write null")
-        problems.add(place, f"is {shown(name)}, which plans.yaml does not list", advice)
+        problems.add(place, f"is {shown(name)}, which {plans_file} does not list", advice)
         return
     if any(version.minimum for version in plan.versions):
         problems.add(place, f"is {shown(name)}, which has a minimum", "choose a plan without one, or take it out there")

@@ -1,0 +1,116 @@
+"""What the open periods owe so far, as of the last night: from the published file, so that no night is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+
+from assets import warehouse
+from assets.core.catalogue.problems import shown, suggestion
+from assets.core.numbers import less
+from assets.core.page import from_minor
+from assets.core.refusal import Refusal
+from assets.rerate import Row, rows
+
+Limits: TypeAlias = Sequence[Decimal | None]  # threshold, minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An open period as the last night left it; money as published, to twelve places."""
+
+    account_id: str
+    subscription_id: str
+    plan: str
+    period_start: datetime
+    period_end: datetime
+    currency: str
+    baseline: Decimal
+    usage: Decimal
+    refresh: Decimal
+    included: Decimal
+    overage: Decimal
+    metered: Decimal
+    owed: Decimal
+    billed_minor: int
+    overage_billed_minor: int
+    threshold: Decimal | None
+    minimum: Decimal | None  # due at the close
+
+    @property
+    def unbilled(self) -> Decimal:
+        return less(self.owed, from_minor(self.billed_minor, self.currency))
+
+    @property
+    def to_threshold(self) -> Decimal | None:
+        """How much more overage brings a line before the close."""
+        if self.threshold is None:
+            return None
+        unbilled = less(self.overage, from_minor(self.overage_billed_minor, self.currency))
+        return max(less(self.threshold, unbilled), Decimal())
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    as_of: datetime
+    account_id: str | None
+    periods: tuple[Open, ...]
+    is_whole: bool  # False: thresholds and minimums could not be read, as a night is at work
+
+
+def preview(workspace: Path, account_id: str | None = None) -> Preview:
+    """The open periods of the published file, of one account or of all."""
+    file = workspace / "published" / "tallyhouse.duckdb"
+    if not file.exists():
+        raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
+    with duckdb.connect(str(file), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        if account_id is not None:
+            _refuse_unknown(con, account_id)
+        (night,) = rows(con, "SELECT max(as_of)::TIMESTAMP AS as_of FROM billing.runs")
+        found = rows(
+            con,
+            """
+            SELECT p.* REPLACE (p.period_start::TIMESTAMP AS period_start, p.period_end::TIMESTAMP AS period_end),
+                   coalesce(o.billed_minor, 0) AS overage_billed_minor
+            FROM billing.periods p
+            LEFT JOIN billing.charges o
+                ON (o.subscription_id, o.period_start, o.charge) = (p.subscription_id, p.period_start, 'overage')
+            WHERE p.state = 'open' AND p.account_id = coalesce(?, p.account_id)
+            ORDER BY p.currency, p.account_id, p.period_start, p.subscription_id""",
+            [account_id],
+        )
+    limits = _limits(workspace, night["as_of"])
+    periods = tuple(_open(it, (limits or {}).get((it["subscription_id"], it["period_start"]))) for it in found)
+    return Preview(night["as_of"].replace(tzinfo=UTC), account_id, periods, limits is not None)
+
+
+def _open(row: Row, limits: Limits | None) -> Open:
+    known: dict[str, Any] = {each.name: row.get(each.name) for each in fields(Open)}
+    known["threshold"], known["minimum"] = limits or (None, None)
+    for name in ("period_start", "period_end"):
+        known[name] = known[name].replace(tzinfo=UTC)
+    return Open(**known)
+
+
+def _refuse_unknown(con: duckdb.DuckDBPyConnection, account_id: str) -> None:
+    known = con.execute("SELECT account_id FROM billing.periods UNION SELECT account_id FROM billing.ledger").fetchall()
+    names = sorted(name for (name,) in known)
+    if account_id not in names:
+        advice = suggestion(account_id, names[:1000], "see account_id in billing.periods")
+        raise Refusal(f"No period and no usage of an account {shown(account_id)} is published; {advice}")
+
+
+def _limits(workspace: Path, as_of: datetime) -> dict[tuple[str, datetime], Limits] | None:
+    """Threshold and minimum of the open periods, which only the warehouse knows; None while a night is at work."""
+    with warehouse.peek(workspace) as con:
+        if con is None or con.execute("SELECT as_of FROM catalog.settings").fetchone() != (as_of,):
+            return None
+        found = con.execute("SELECT subscription_id, period_start, threshold, minimum FROM night.int_periods__figures")
+        return {(subscription_id, start): limits for subscription_id, start, *limits in found.fetchall()}

@@ -1,0 +1,90 @@
+"""Rate again, by the night's own models: a night that is past, or every period under other prices.
+
+There is no second implementation of a price. The models are given the ledger, the terms and the price lists they are to
+see, in a database in memory; the books are only read (`beside` in assets/warehouse.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import duckdb
+
+Models: TypeAlias = Mapping[str, str]  # name -> the statement that makes it, each after those it reads
+Row: TypeAlias = dict[str, Any]
+# What stands under a name: a view, or with values for its parameters a table.
+Relation: TypeAlias = str | tuple[str, Sequence[Any]]
+
+_READS = re.compile(r'"(?:night|billing)"\."(\w+)"')
+_SCHEMAS = ("catalog", "landing", "books", "night", "billing")
+
+# Models that are given, not made: nothing is on its way into the ledger, and every period with slices is reckoned, not
+# only those that something arrived for.
+_GIVEN = {
+    "night.int_ledger__new": "SELECT * EXCLUDE (entered_at) FROM books.ledger WHERE false",
+    "night.int_periods__scope": "FROM night.int_periods__slices",
+}
+
+
+def lay_out(con: duckdb.DuckDBPyConnection, instead: Mapping[str, Relation], slices: Relation) -> None:
+    """The warehouse's tables under the names that the models read: as they are, or what is to stand `instead`.
+
+    `slices` are the periods to be reckoned, cut by their terms and with their price lists.
+    """
+    for schema in _SCHEMAS:
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    tables = con.execute("""
+        SELECT schema_name || '.' || table_name FROM duckdb_tables()
+        WHERE database_name = 'warehouse' AND schema_name IN ('catalog', 'landing', 'books')""").fetchall()
+    relations: dict[str, Relation] = {name: f"FROM warehouse.{name}" for (name,) in tables}
+    for name in _standing(con):
+        relations.pop(name, None)
+    relations |= instead
+    relations["night.int_periods__slices"] = _numbered(slices)
+    for name, relation in {**relations, **_GIVEN}.items():
+        if isinstance(relation, str):
+            con.execute(f"CREATE VIEW {name} AS {relation}")
+        else:
+            con.execute(f"CREATE TABLE {name} AS {relation[0]}", list(relation[1]))
+
+
+def without_rows(*names: str) -> dict[str, str]:
+    """Tables of the warehouse as the models are to see them: empty."""
+    return {name: f"FROM warehouse.{name} WHERE false" for name in names}
+
+
+def make(con: duckdb.DuckDBPyConnection, models: Models, *wanted: str) -> None:
+    """Make the wanted models and all that they read; what stands already under a model's name is taken as it is."""
+    given = {name.partition(".")[2] for name in _standing(con)}
+    needed = set(wanted)
+    for name in reversed(list(models)):
+        if name in needed:
+            needed.update(set(_READS.findall(models[name])) - given)
+    for name, statement in models.items():
+        if name in needed:
+            con.execute(statement)
+
+
+def _standing(con: duckdb.DuckDBPyConnection) -> list[str]:
+    found = con.execute("""
+        SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = 'tallyhouse'""")
+    return [name for (name,) in found.fetchall()]
+
+
+def _numbered(slices: Relation) -> Relation:
+    """Slices as int_periods__slices gives them: numbered, and looked up from the period's start or their own."""
+    query, values = (slices, None) if isinstance(slices, str) else slices
+    numbered = f"""
+        SELECT *, row_number() OVER by_period AS slice_no,
+               if(row_number() OVER by_period = 1, period_start, slice_start) AS lookup_from
+        FROM ({query}) WINDOW by_period AS (PARTITION BY subscription_id, period_start ORDER BY slice_start)"""
+    return numbered if values is None else (numbered, values)
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, values: Iterable[Any] = ()) -> list[Row]:
+    """The rows of a query, by the names of their columns."""
+    found = con.execute(query, list(values))
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
