@@ -39,6 +39,14 @@ TABLES = {
         source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, reason VARCHAR NOT NULL,
         detail VARCHAR, quantity DECIMAL(38, 9), cost DECIMAL(38, 15), first_seen TIMESTAMP NOT NULL,
         raw_text VARCHAR, row_json VARCHAR""",
+    # The usages of the rows in quarantine.
+    "books.held": """
+        source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL,
+        meter VARCHAR, occurred_at TIMESTAMP, quantity DECIMAL(38, 9), cost DECIMAL(38, 15)""",
+    # What came in, counted before anyone asked where it ends; a row read again is counted anew, and its old count taken back.
+    "books.received": """
+        received_at TIMESTAMP NOT NULL, source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, day DATE, meter VARCHAR,
+        usages BIGINT NOT NULL, quantity DECIMAL(38, 9) NOT NULL, cost DECIMAL(38, 15) NOT NULL""",
     "books.default_periods": "account_id VARCHAR NOT NULL, seen_at TIMESTAMP NOT NULL",
     "books.closes": """
         book VARCHAR NOT NULL, account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, plan VARCHAR NOT NULL,
@@ -62,11 +70,11 @@ TABLES = {
         window_start TIMESTAMP NOT NULL, usage DECIMAL(38, 18) NOT NULL, allowance DECIMAL(38, 18) NOT NULL,
         refresh DECIMAL(38, 18) NOT NULL""",
     "books.lines": """
-        book VARCHAR NOT NULL, line_id VARCHAR PRIMARY KEY, account_id VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL,
-        period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, charge VARCHAR NOT NULL, reason VARCHAR NOT NULL,
-        amount_minor BIGINT NOT NULL, currency VARCHAR NOT NULL, quantity DECIMAL(38, 18), owed DECIMAL(38, 18),
-        description VARCHAR NOT NULL, grant_id VARCHAR, created_as_of TIMESTAMP NOT NULL, state VARCHAR NOT NULL,
-        state_reason VARCHAR, stripe_id VARCHAR""",
+        book VARCHAR NOT NULL, line_id VARCHAR PRIMARY KEY, line_no BIGINT NOT NULL, account_id VARCHAR NOT NULL,
+        subscription_id VARCHAR NOT NULL, period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, charge VARCHAR NOT NULL,
+        reason VARCHAR NOT NULL, amount_minor BIGINT NOT NULL, currency VARCHAR NOT NULL, quantity DECIMAL(38, 18),
+        owed DECIMAL(38, 18), description VARCHAR NOT NULL, grant_id VARCHAR, created_as_of TIMESTAMP NOT NULL,
+        state VARCHAR NOT NULL, state_reason VARCHAR, stripe_id VARCHAR""",
     "books.credits": """
         book VARCHAR NOT NULL, grant_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,
         amount_minor BIGINT NOT NULL, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL, line_id VARCHAR,

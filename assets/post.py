@@ -67,10 +67,18 @@ STEPS = {
         INSERT INTO books.lines BY NAME
         SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new;
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
+    # Before anything else of the batch is entered: it takes back what rows held until now were counted as.
+    "tally what was received": """
+        INSERT INTO books.received BY NAME
+        SELECT s.as_of AS received_at, n.* FROM night.int_received__new n, catalog.settings s""",
     "hold rows": """
         DELETE FROM books.quarantine q WHERE EXISTS (
             FROM landing.batch b WHERE (b.source, b.raw_file, b.raw_line) = (q.source, q.raw_file, q.raw_line));
-        INSERT INTO books.quarantine BY NAME SELECT * FROM held""",
+        INSERT INTO books.quarantine BY NAME SELECT * FROM held;
+        DELETE FROM books.held h WHERE EXISTS (
+            FROM landing.batch b WHERE (b.source, b.raw_file, b.raw_line) = (h.source, h.raw_file, h.raw_line));
+        INSERT INTO books.held BY NAME
+        SELECT * EXCLUDE (verdict, key_hi, key_lo) FROM night.int_batch__kept_out WHERE verdict = 'held'""",
     "count files": """
         UPDATE landing.files f SET accepted = f.accepted + n.accepted, ignored = f.ignored + n.ignored
         FROM (
@@ -83,13 +91,11 @@ STEPS = {
         WHERE (f.source, f.raw_file) = (n.source, n.raw_file)""",
     "note duplicates": """
         INSERT INTO books.duplicates BY NAME
-        SELECT p.source, p.raw_file, p.raw_line, p.emit_no, p.meter, p.key_hi, p.key_lo, p.occurred_at, p.quantity, p.cost,
+        SELECT d.* EXCLUDE (verdict),
                NOT EXISTS (
                    FROM night.int_ledger__new n
-                   WHERE (n.source, n.raw_file, n.raw_line) = (p.source, p.raw_file, p.raw_line)) AS is_whole_row
-        FROM night.int_batch__exceptions e
-        JOIN night.int_batch__placed p USING (source, raw_file, raw_line, emit_no)
-        WHERE e.verdict = 'duplicate'""",
+                   WHERE (n.source, n.raw_file, n.raw_line) = (d.source, d.raw_file, d.raw_line)) AS is_whole_row
+        FROM night.int_batch__kept_out d WHERE d.verdict = 'duplicate'""",
     "enter usage": """
         INSERT INTO books.ledger BY NAME
         SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;

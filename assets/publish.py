@@ -21,6 +21,8 @@ TABLES = {
     "credits": "grant_id, movement_no",
     "quarantine": "source, raw_file, raw_line",
     "files": "raw_file, source",
+    "rounding_ledger": "subscription_id, period_start, charge, line_no",
+    "leak_ledger": "day, meter, measure",
     "runs": "as_of",
 }
 

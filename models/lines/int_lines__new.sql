@@ -30,7 +30,7 @@ differences as (
         charges.quantity,
         charges.owed,
         charges.owed_minor - coalesce(billed.billed_minor, 0) as amount_minor,
-        coalesce(billed.lines, 0) as lines_before,
+        coalesce(billed.lines, 0) + 1 as line_no,
         case
             when figures.is_closed then 'adjustment'
             when figures.is_closing then 'close'
@@ -66,7 +66,7 @@ vanished as (
         cast(null as decimal(38, 18)) as quantity,
         cast(0 as decimal(38, 18)) as owed,
         -billed.billed_minor as amount_minor,
-        billed.lines as lines_before,
+        billed.lines + 1 as line_no,
         'adjustment' as reason
     from billed
     anti join {{ ref('int_periods__slices') }} as slices
@@ -150,7 +150,7 @@ credited as (
             least(needs.need_from + needs.need_minor, balances.balance_from + balances.balance_minor)
             - greatest(needs.need_from, balances.balance_from)
         ) as amount_minor,
-        coalesce(billed.lines, 0) as lines_before,
+        coalesce(billed.lines, 0) + 1 as line_no,
         needs.reason,
         balances.grant_id
     from needs
@@ -181,11 +181,12 @@ final as (
             sha256(
                 concat_ws(
                     chr(31), settings.book, lines.subscription_id, cast(epoch_us(lines.period_start) as varchar), lines.charge,
-                    cast(lines.lines_before + 1 as varchar)
+                    cast(lines.line_no as varchar)
                 )
             ),
             32
         ) as line_id,
+        lines.line_no,
         lines.account_id,
         lines.subscription_id,
         lines.period_start,

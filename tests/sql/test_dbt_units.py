@@ -15,8 +15,9 @@ from assets.post import post
 from orchestration import dbt
 from tests.golden.case import catalogue_files, raw_files
 
-# Two nights that leave nothing out. The first closes April with credit and bills May's overage by the threshold; the
-# second, which is not posted, closes May and finds a duplicate, a conflict, a late row for April and a row to hold.
+# Two nights that leave nothing out. The first closes April with credit, bills May's overage by the threshold, and finds a
+# row of each end; the second, which is not posted, closes May and finds a duplicate, a conflict, a late row for April and a
+# row to hold, and reads one again.
 NIGHTS = (datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 1, 1, tzinfo=UTC))
 WORKSPACE: dict[str, Any] = {
     "subscriptions": "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,",
@@ -32,13 +33,17 @@ WORKSPACE: dict[str, Any] = {
         "ev/1.ndjson": """
             april  2026-04-10T00:00:00Z  money  4.00  a1
             may    2026-05-10T00:00:00Z  money  4.00  a1
-            call   2026-05-11T00:00:00Z  calls  1     a1""",
+            call   2026-05-11T00:00:00Z  calls  1     a1
+            may    2026-05-10T00:00:00Z  money  4.00  a1
+            may    2026-05-10T00:00:01Z  money  8.00  a1
+            who    2026-05-12T00:00:00Z  money  3.00  nobody
+            noise  2026-05-12T00:00:00Z  noise  3.00  a1""",
         "ev/2.ndjson": """
             may    2026-05-10T00:00:00Z  money  4.00  a1
             april  2026-04-10T00:00:00Z  money  7.00  a1
             late   2026-04-12T00:00:00Z  money  0.50  a1
             more   2026-05-21T00:00:00Z  money  1.50  a1
-            who    2026-05-21T00:00:00Z  money  1.50  nobody""",
+            whose  2026-05-21T00:00:00Z  money  1.50  nobody""",
     },
 }
 
@@ -98,7 +103,18 @@ def test_the_scratch_night_leaves_nothing_out(con: duckdb.DuckDBPyConnection) ->
     assert all_of("SELECT reason FROM books.lines WHERE charge = 'overage' ORDER BY 1") == ["close", "threshold"]
     assert all_of("SELECT kind FROM books.credits ORDER BY movement_no")[:2] == ["grant", "use"]
     assert all_of("SELECT count(*) FROM night.int_credits__new") == [1]
+    assert all_of("SELECT reason FROM books.quarantine ORDER BY 1") == ["key_conflict", "unknown_account"]
+    assert all_of("SELECT count(*) FROM books.duplicates") == [1]
+    assert all_of("SELECT ignored FROM landing.files ORDER BY raw_file") == [1, 0]
+    assert all_of("SELECT raw_line FROM landing.batch WHERE raw_file = 'ev/1.ndjson'") == [6]
 
+
+# A ledger of roundings that says something else; it is a view, so what it says stands in for it.
+ROUNDED = (
+    "CREATE TABLE said AS FROM billing.rounding_ledger; DROP VIEW billing.rounding_ledger;"
+    "CREATE VIEW billing.rounding_ledger AS SELECT * REPLACE ({}) FROM night.said"
+)
+ATTO = "0.000000000000000001"
 
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
@@ -171,6 +187,43 @@ BROKEN = [
         " WHERE grant_id IS NOT NULL",
     ),
     ("a_period_stands_once", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
+    # what rounding leaves over
+    ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET amount_minor = amount_minor + 1 WHERE owed > 0"),
+    ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET owed = owed + 0.0051 WHERE reason = 'close'"),
+    ("rounding_leaves_at_most_half_a_step", "UPDATE int_lines__new SET amount_minor = amount_minor - 1"),
+    ("rounding_leaves_at_most_half_a_step", f"UPDATE int_lines__new SET owed = owed + {ATTO}"),
+    ("rounding_leaves_at_most_half_a_step", "DELETE FROM books.lines WHERE reason = 'threshold'"),
+    ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET owed = NULL WHERE reason = 'threshold'"),
+    ("rounding_leaves_at_most_half_a_step", "INSERT INTO int_lines__new FROM int_lines__new"),
+    ("rounding_leaves_at_most_half_a_step", ROUNDED.format(f"residue + {ATTO} AS residue")),
+    ("rounding_leaves_at_most_half_a_step", ROUNDED.format(f"exact - {ATTO} AS exact")),
+    ("rounding_leaves_at_most_half_a_step", ROUNDED.format("rounded + 1 AS rounded, exact + 1 AS exact")),
+    ("rounding_leaves_at_most_half_a_step", ROUNDED.format(f"exact + {ATTO} AS exact, residue + {ATTO} AS residue")),
+    ("rounding_leaves_at_most_half_a_step", ROUNDED.format("line_no + 1 AS line_no")),
+    ("rounding_leaves_at_most_half_a_step", f"{ROUNDED.format('line_id AS line_id')} WHERE charge = 'minimum'"),
+    # from what was received to where it ended
+    ("no_usage_leaks", "DELETE FROM books.ledger WHERE meter = 'calls'"),
+    ("no_usage_leaks", "INSERT INTO books.ledger FROM books.ledger WHERE meter = 'calls'"),
+    ("no_usage_leaks", "UPDATE books.ledger SET quantity = quantity + 0.000000001 WHERE meter = 'calls'"),
+    ("no_usage_leaks", "UPDATE books.ledger SET cost = cost - 0.000000000000001 WHERE raw_line = 1"),
+    ("no_usage_leaks", "UPDATE books.ledger SET cost = NULL WHERE raw_line = 1"),
+    ("no_usage_leaks", "UPDATE books.ledger SET occurred_at = occurred_at + INTERVAL 1 DAY WHERE raw_line = 1"),
+    ("no_usage_leaks", "UPDATE books.ledger SET meter = 'units' WHERE raw_line = 1"),
+    ("no_usage_leaks", "UPDATE books.ledger SET late_state = 'lost' WHERE raw_line = 1"),
+    ("no_usage_leaks", "DELETE FROM books.duplicates"),
+    ("no_usage_leaks", "UPDATE books.duplicates SET cost = 0"),
+    ("no_usage_leaks", "DELETE FROM books.quarantine WHERE reason = 'key_conflict'"),
+    ("no_usage_leaks", "DELETE FROM books.held WHERE raw_line = 5"),
+    ("no_usage_leaks", "UPDATE books.held SET cost = cost + 1 WHERE raw_line = 5"),
+    ("no_usage_leaks", "DELETE FROM books.received WHERE meter IS NULL"),
+    ("no_usage_leaks", "UPDATE books.received SET usages = usages + 1 WHERE meter = 'calls'"),
+    ("no_usage_leaks", "UPDATE landing.files SET ignored = ignored + 1"),
+    ("no_usage_leaks", "UPDATE landing.files SET rows = rows + 1 WHERE raw_file = 'ev/2.ndjson'"),
+    ("no_usage_leaks", "DELETE FROM int_batch__placed WHERE raw_line = 3"),
+    ("no_usage_leaks", "UPDATE int_batch__placed SET cost = cost + 1 WHERE raw_line = 1"),
+    ("no_usage_leaks", "INSERT INTO int_batch__exceptions FROM int_batch__exceptions WHERE verdict = 'held'"),
+    ("no_usage_leaks", "DELETE FROM landing.batch WHERE raw_line = 6"),
+    ("no_usage_leaks", "DELETE FROM books.held WHERE raw_line = 6"),
 ]
 
 

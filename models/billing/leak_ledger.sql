@@ -1,0 +1,118 @@
+-- Where all that was ever received has ended: a tally kept at the door against the tables as they really stand. Before a
+-- night is posted both sides have tonight's batch in them, afterwards the batch is empty: the law holds at any time.
+{%- set fates = ['billed', 'free', 'held', 'duplicate', 'ignored', 'pre_cutover', 'expired'] %}
+
+with batch as (
+    select source, raw_file, raw_line, emit_no from {{ source('landing', 'batch') }}
+),
+
+slices as (
+    select * from {{ ref('int_periods__slices') }}
+),
+
+entries as (
+    select * from {{ ref('int_ledger__entries') }}
+),
+
+rated as (
+    {{ rated('entries', 'slices') }}
+),
+
+received as (
+    select day, meter, usages, quantity, cost from {{ source('books', 'received') }}
+    union all
+    select day, meter, usages, quantity, cost from {{ ref('int_received__new') }}
+),
+
+entered as (
+    select
+        cast(occurred_at as date) as day,
+        meter,
+        case when state <> 'billable' then state when aggregate is null then 'free' else 'billed' end as fate,
+        count(*) as usages,
+        sum(quantity) as quantity,
+        sum(cost) as cost
+    from rated
+    group by all
+),
+
+-- A row read again tonight is no longer held as it was.
+still_held as (
+    select held.*
+    from {{ source('books', 'held') }} as held
+    semi join {{ source('books', 'quarantine') }} as quarantine
+        on held.source = quarantine.source and held.raw_file = quarantine.raw_file and held.raw_line = quarantine.raw_line
+    anti join batch
+        on held.source = batch.source and held.raw_file = batch.raw_file and held.raw_line = batch.raw_line
+),
+
+kept_out as (
+    select cast(occurred_at as date) as day, meter, fate, count(*) as usages, sum(quantity) as quantity, sum(cost) as cost
+    from (
+        select occurred_at, meter, 'held' as fate, quantity, cost from still_held
+        union all
+        select occurred_at, meter, 'duplicate' as fate, quantity, cost from {{ source('books', 'duplicates') }}
+        union all
+        select occurred_at, meter, verdict as fate, quantity, cost from {{ ref('int_batch__kept_out') }}
+    ) as usages
+    group by all
+),
+
+ignored as (
+    select sum(ignored) as usages from {{ source('landing', 'files') }}
+    union all
+    select count(*) as usages from batch where emit_no < 0
+),
+
+fates as (
+    select
+        day,
+        meter,
+        fate,
+        sum(usages) as usages,
+        coalesce(sum(quantity), 0) as quantity,
+        coalesce(sum(cost), 0) as cost
+    from (
+        select *, 'received' as fate from received
+        union all by name
+        select * from entered
+        union all by name
+        select * from kept_out
+        union all by name
+        select *, 'ignored' as fate from ignored
+    ) as counted
+    group by day, meter, fate
+    having sum(usages) <> 0 or coalesce(sum(quantity), 0) <> 0 or coalesce(sum(cost), 0) <> 0
+),
+
+measured as (
+    select
+        day,
+        meter,
+        fate,
+        unnest(['usages', 'quantity', 'cost']) as measure,
+        unnest([
+            cast(usages as decimal(38, 15)), cast(quantity as decimal(38, 15)), cast(cost as decimal(38, 15))
+        ]) as amount
+    from fates
+),
+
+summed as (
+    select
+        day,
+        meter,
+        measure,
+        {%- for fate in ['received'] + fates %}
+        cast(coalesce(sum(amount) filter (where fate = '{{ fate }}'), 0) as decimal(38, 15)) as {{ fate }}
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+    from measured
+    group by day, meter, measure
+),
+
+final as (
+    select *, cast(received - ({{ fates | join(' + ') }}) as decimal(38, 15)) as difference
+    from summed
+)
+
+select * from final
