@@ -42,7 +42,12 @@ STEPS = {
         INSERT INTO books.closes BY NAME
         SELECT s.book, p.* EXCLUDE (is_closed, is_closing), s.as_of AS closed_at
         FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing""",
+    # A night done again with further files may bill a period again at its as_of: then by what is in force now.
     "keep what open periods were billed by": """
+        DELETE FROM books.threshold_slices t USING catalog.settings s
+        WHERE (t.book, t.billed_at) = (s.book, s.as_of) AND EXISTS (
+            FROM night.int_lines__new n
+            WHERE n.reason = 'threshold' AND (n.subscription_id, n.period_start) = (t.subscription_id, t.period_start));
         INSERT INTO books.threshold_slices BY NAME
         SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, closed_at, slice_no, lookup_from)
         FROM night.int_periods__slices p, catalog.settings s

@@ -1,7 +1,5 @@
 -- Where all that was ever received has ended: a tally kept at the door against the tables as they really stand. Before a
 -- night is posted both sides have tonight's batch in them, afterwards the batch is empty: the law holds at any time.
-{%- set fates = ['billed', 'free', 'held', 'duplicate', 'ignored', 'pre_cutover', 'expired'] %}
-
 with batch as (
     select source, raw_file, raw_line, emit_no from {{ source('landing', 'batch') }}
 ),
@@ -102,16 +100,34 @@ summed as (
         day,
         meter,
         measure,
-        {%- for fate in ['received'] + fates %}
-        cast(coalesce(sum(amount) filter (where fate = '{{ fate }}'), 0) as decimal(38, 15)) as {{ fate }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        coalesce(sum(amount) filter (where fate = 'received'), 0) as received,
+        coalesce(sum(amount) filter (where fate = 'billed'), 0) as billed,
+        coalesce(sum(amount) filter (where fate = 'free'), 0) as free,
+        coalesce(sum(amount) filter (where fate = 'held'), 0) as held,
+        coalesce(sum(amount) filter (where fate = 'duplicate'), 0) as duplicate,
+        coalesce(sum(amount) filter (where fate = 'ignored'), 0) as ignored,
+        coalesce(sum(amount) filter (where fate = 'pre_cutover'), 0) as pre_cutover,
+        coalesce(sum(amount) filter (where fate = 'expired'), 0) as expired
     from measured
     group by day, meter, measure
 ),
 
 final as (
-    select *, cast(received - ({{ fates | join(' + ') }}) as decimal(38, 15)) as difference
+    select
+        day,
+        meter,
+        measure,
+        cast(received as decimal(38, 15)) as received,
+        cast(billed as decimal(38, 15)) as billed,
+        cast(free as decimal(38, 15)) as free,
+        cast(held as decimal(38, 15)) as held,
+        cast(duplicate as decimal(38, 15)) as duplicate,
+        cast(ignored as decimal(38, 15)) as ignored,
+        cast(pre_cutover as decimal(38, 15)) as pre_cutover,
+        cast(expired as decimal(38, 15)) as expired,
+        cast(
+            received - billed - free - held - duplicate - ignored - pre_cutover - expired as decimal(38, 15)
+        ) as difference
     from summed
 )
 

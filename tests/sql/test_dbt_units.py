@@ -15,9 +15,9 @@ from assets.post import post
 from orchestration import dbt
 from tests.golden.case import catalogue_files, raw_files
 
-# Two nights that leave nothing out. The first closes April with credit, bills May's overage by the threshold, and finds a
-# row of each end; the second, which is not posted, closes May and finds a duplicate, a conflict, a late row for April and a
-# row to hold, and reads one again.
+# Two nights that leave nothing out. The first closes April with credit, bills May's overage by the threshold, and finds
+# a row of each end; the second, which is not posted, closes May, finds a duplicate, a conflict, a late row for April
+# and a row to hold, and reads one again.
 NIGHTS = (datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 1, 1, tzinfo=UTC))
 WORKSPACE: dict[str, Any] = {
     "subscriptions": "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,",

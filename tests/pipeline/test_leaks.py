@@ -1,0 +1,72 @@
+"""A leak stops the night: one in the books before anything moves, one that posting makes before anyone reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets import post, progress, verbs, warehouse
+from assets.night import Night
+from orchestration import dbt
+from orchestration.run import night
+from tests import nights
+from tests.pipeline.places import case
+
+CASE = case("duplicates-and-conflicts")
+AS_OF = CASE.script.nights[-1]
+
+
+@pytest.fixture(autouse=True)
+def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(progress, "_listeners", [])
+
+
+def counts(workspace: Path) -> list[tuple[object, ...]]:
+    """How much stands in each table of the books."""
+    with warehouse.connect(workspace) as con:
+        tables = con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'books' ORDER BY ALL"
+        ).fetchall()
+        return [(table, *con.execute(f"SELECT count(*) FROM books.{table}").fetchall()[0]) for (table,) in tables]
+
+
+def test_a_leak_in_the_books_stops_the_night_before_anything_moves(tmp_path: Path) -> None:
+    CASE.script.play(tmp_path, lambda as_of: nights.run_night(tmp_path, as_of))
+    with warehouse.connect(tmp_path) as con:
+        con.execute("DELETE FROM books.duplicates")
+    usage = '{"id": "new", "t": "2026-05-02T00:00:00Z", "m": "money", "v": 1, "acct": "a1"}\n'
+    (tmp_path / "raw" / "ev" / "new.ndjson").write_text(usage)
+    before, told = counts(tmp_path), nights.published(tmp_path)
+    with pytest.raises(dg.Failure, match="check no_usage_leaks failed with"):
+        night(tmp_path, AS_OF)
+    assert counts(tmp_path) == before
+    assert nights.published(tmp_path) == told
+
+
+def test_a_leak_in_posting_stops_the_night_before_anyone_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_of = CASE.script.before(1, tmp_path)
+    with warehouse.connect(tmp_path) as con:
+        verbs.take_in(con, tmp_path, as_of)
+        verbs.bring_in(con, tmp_path, as_of)
+        con.execute("CREATE SCHEMA night; CREATE SCHEMA billing")
+        for model in dbt.compiled_models().values():
+            con.execute(model)
+    enter = post.STEPS["enter usage"]
+    monkeypatch.setitem(
+        post.STEPS, "enter usage", enter.replace("n.*", "n.* REPLACE (n.cost + 0.000000000000001 AS cost)")
+    )
+    one = Night(workspace=str(tmp_path))
+    one._clock = as_of
+    results = verbs.posted(one)
+    assert isinstance(next(results), dg.MaterializeResult)
+    checks = [it for it in (next(results), next(results)) if isinstance(it, dg.AssetCheckResult)]
+    assert [(it.check_name, it.passed) for it in checks] == [
+        ("every_row_is_accounted_for", True),
+        ("nothing_has_leaked", False),
+    ]
+    with pytest.raises(dg.Failure, match="check nothing_has_leaked failed; nothing was published"):
+        next(results)
