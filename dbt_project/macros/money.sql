@@ -64,8 +64,7 @@
     case {{ currency }}.exponent when 0 then 1 when 3 then 1000 else 100 end
 {%- endmacro %}
 
-{# Minor units back as money, exactly. A currency that is not listed (any more) has two decimals, in steps of one: those with
-   rules of their own always are. #}
+{# Minor units back as money, exactly. #}
 {% macro from_minor(minor, currency) -%}
     cast(
         cast({{ minor }} as decimal(38, 0))

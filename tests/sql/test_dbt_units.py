@@ -209,7 +209,6 @@ BROKEN = [
     ("no_usage_leaks", "UPDATE books.ledger SET cost = NULL WHERE raw_line = 1"),
     ("no_usage_leaks", "UPDATE books.ledger SET occurred_at = occurred_at + INTERVAL 1 DAY WHERE raw_line = 1"),
     ("no_usage_leaks", "UPDATE books.ledger SET meter = 'units' WHERE raw_line = 1"),
-    ("no_usage_leaks", "UPDATE books.ledger SET late_state = 'lost' WHERE raw_line = 1"),
     ("no_usage_leaks", "DELETE FROM books.duplicates"),
     ("no_usage_leaks", "UPDATE books.duplicates SET cost = 0"),
     ("no_usage_leaks", "DELETE FROM books.quarantine WHERE reason = 'key_conflict'"),
