@@ -1,6 +1,6 @@
 -- Nothing is lost by rounding: of every line, before and tonight, what it owes exactly is what it bills and what that leaves
 -- over, digit for digit; the next line of the charge begins with what was left over; and that is never more than half of the
--- least that Stripe takes (by fifteen digits: the last three are there for ratios without an end). Credit leaves nothing.
+-- least that Stripe takes. Credit leaves nothing.
 {{ config(meta={'dagster': {'ref': {'name': 'rounding_ledger'}}}) }}
 
 with ledger as (
@@ -44,8 +44,7 @@ compared as (
             when ledger.owed is distinct from lines.owed then 'its charge owes something else'
             when ledger.exact is distinct from ledger.owed_since then 'it does not begin with what was left over'
             when
-                2 * abs(round(ledger.owed, 15) - ledger.billed_before - ledger.rounded)
-                > {{ from_minor('coalesce(currencies.step, 1)', 'currencies') }}
+                2 * abs(ledger.residue) > {{ from_minor('coalesce(currencies.step, 1)', 'currencies') }}
                 then 'more than half a step is left over'
         end as problem
     from ledger
