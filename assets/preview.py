@@ -61,7 +61,7 @@ class Preview:
     as_of: datetime
     account_id: str | None
     periods: tuple[Open, ...]
-    is_whole: bool  # False: thresholds and minimums could not be read, as a night is at work
+    without_limits: str | None  # why thresholds and minimums could not be read
 
 
 def preview(workspace: Path, account_id: str | None = None) -> Preview:
@@ -86,9 +86,12 @@ def preview(workspace: Path, account_id: str | None = None) -> Preview:
             ORDER BY p.currency, p.account_id, p.period_start, p.subscription_id""",
             [account_id],
         )
-    limits = _limits(workspace, night["as_of"])
-    periods = tuple(_open(it, (limits or {}).get((it["subscription_id"], it["period_start"]))) for it in found)
-    return Preview(night["as_of"].replace(tzinfo=UTC), account_id, periods, limits is not None)
+    try:
+        limits, without_limits = _limits(workspace, night["as_of"]), None
+    except Refusal as refusal:
+        limits, without_limits = {}, str(refusal)
+    periods = tuple(_open(it, limits.get((it["subscription_id"], it["period_start"]))) for it in found)
+    return Preview(night["as_of"].replace(tzinfo=UTC), account_id, periods, without_limits)
 
 
 def _open(row: Row, limits: Limits | None) -> Open:
@@ -107,10 +110,11 @@ def _refuse_unknown(con: duckdb.DuckDBPyConnection, account_id: str) -> None:
         raise Refusal(f"No period and no usage of an account {shown(account_id)} is published; {advice}")
 
 
-def _limits(workspace: Path, as_of: datetime) -> dict[tuple[str, datetime], Limits] | None:
-    """Threshold and minimum of the open periods, which only the warehouse knows; None while a night is at work."""
-    with warehouse.peek(workspace) as con:
-        if con is None or con.execute("SELECT as_of FROM catalog.settings").fetchone() != (as_of,):
-            return None
-        found = con.execute("SELECT subscription_id, period_start, threshold, minimum FROM night.int_periods__figures")
+def _limits(workspace: Path, as_of: datetime) -> dict[tuple[str, datetime], Limits]:
+    """Threshold and minimum of the open periods, which only the warehouse knows; refused while a night is at work."""
+    with warehouse.beside(workspace) as con:
+        if con.execute("SELECT as_of FROM warehouse.catalog.settings").fetchone() != (as_of,):
+            raise Refusal("A night has begun since and has not come to its end.")
+        found = con.execute("""
+            SELECT subscription_id, period_start, threshold, minimum FROM warehouse.night.int_periods__figures""")
         return {(subscription_id, start): limits for subscription_id, start, *limits in found.fetchall()}

@@ -26,8 +26,8 @@ def page(it: Preview) -> Page:
     found: Page = [Text(opening(it))]
     for currency in dict.fromkeys(each.currency for each in it.periods):
         found.append(_table(currency, [each for each in it.periods if each.currency == currency]))
-    if it.periods and not it.is_whole:
-        found.append(Text("A night is at work, so thresholds and minimums are not shown."))
+    if it.periods and it.without_limits:
+        found.append(Text(f"Without thresholds and minimums. {it.without_limits}"))
     for each in it.periods:
         if each.minimum:
             found.append(

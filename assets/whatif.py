@@ -17,7 +17,6 @@ import duckdb
 from assets import warehouse
 from assets.books import closed_periods
 from assets.catalogue import write_catalogue
-from assets.core.catalogue import read_meters
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.problems import sentence, shown
 from assets.core.instants import format_instant
@@ -80,8 +79,7 @@ def what_if(workspace: Path, plans_file: Path, models: Models, by: By = "account
             by,
             tuple(_differences(con, ["account_id", *(["subscription_id", "period_start"] if by == "period" else [])])),
             tuple(_differences(con, [])),
-            # What the account files or sources are warned of, every night says.
-            tuple(it for it in loaded.warnings if it.startswith((str(plans_file), read_meters.FILE))),
+            tuple(_uncharged(con, str(plans_file))),
         )
 
 
@@ -153,6 +151,15 @@ def _refuse_unpriced(con: duckdb.DuckDBPyConnection, file: str) -> None:
             problems.append(sentence(f"{file}:", wrong, "begin one by then"))
     if problems:
         raise Refusal(problems)
+
+
+def _uncharged(con: duckdb.DuckDBPyConnection, file: str) -> Iterator[str]:
+    """The meters that are charged now and would not be."""
+    meters = con.execute(
+        "SELECT meter FROM warehouse.catalog.charges EXCEPT SELECT meter FROM catalog.charges ORDER BY ALL"
+    )
+    for (meter,) in meters.fetchall():
+        yield sentence(f"{file}:", f"no plan charges {meter}, which is charged now", "its usage would owe nothing")
 
 
 # What the books owe: of a closed period the lines, which add up to its rounded totals; of an open one what the last
