@@ -88,6 +88,9 @@ def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise no_books
     with _as_reader(workspace), duckdb.connect() as con:
         _settle(con, workspace)
+        # Readers may be several at once.
+        spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
+        con.execute(f"SET temp_directory = {_text(spill)}")
         con.execute(f"ATTACH {_text(path(workspace))} AS warehouse (READ_ONLY)")
         if not _has_books(con):
             raise no_books
