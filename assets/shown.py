@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 import duckdb
+
+from assets.core.instants import format_instant
 
 # What is checked once a night is posted, on the tables as they stand then: what is wrong, and nothing where all is well.
 # Accepted rows are counted as the night posts them; the other ends are counted here, where the rows are.
@@ -55,6 +58,31 @@ def chart(con: duckdb.DuckDBPyConnection, sql: str) -> str | None:
 
 def listed(items: Iterable[str]) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.md("\n".join(f"- {item}" for item in items) or "none")
+
+
+def levels_below_zero(con: duckdb.DuckDBPyConnection, most: int = 20) -> list[str]:
+    """A sentence for each level that is negative for a while, of those that changes landed for tonight."""
+    found = con.execute(
+        """
+        WITH touched AS (
+            SELECT DISTINCT account_id, meter FROM night.int_ledger__new
+            SEMI JOIN (SELECT meter FROM catalog.meters WHERE aggregate = 'time_weighted') USING (meter)
+        ), levels AS (
+            SELECT account_id, meter, occurred_at,
+                sum(sum(quantity)) OVER (PARTITION BY account_id, meter ORDER BY occurred_at) AS level
+            FROM night.int_ledger__entries SEMI JOIN touched USING (account_id, meter)
+            GROUP BY account_id, meter, occurred_at
+        )
+        SELECT account_id, meter, min(occurred_at), min(level) FROM levels WHERE level < 0
+        GROUP BY account_id, meter ORDER BY account_id, meter""",
+    ).fetchall()
+    sentences = [
+        f"account {account!r}: its level of {meter} is below zero from {format_instant(since.replace(tzinfo=UTC))} on, "
+        f"down to {_cell(level)}, and counts as 0 while it is; look for a change that is missing or came under two identities."
+        for account, meter, since, level in found[:most]
+    ]
+    rest = len(found) - most
+    return [*sentences, f"{rest} more accounts have a level below zero."] if rest > 0 else sentences
 
 
 def row_counts(con: duckdb.DuckDBPyConnection, models: list[str]) -> dict[str, Metadata]:

@@ -75,6 +75,9 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
             with night.connect() as con:
                 refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
             raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
+        with night.connect() as con:
+            for warning in shown.levels_below_zero(con):
+                tell("warning", warning)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}

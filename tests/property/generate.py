@@ -58,10 +58,17 @@ FEATURES = frozenset(
         "no_overage",
         "retries",
         "changes",
+        "settings",
+        "turns",
+        "unknown_meters",
+        "plan_currencies",
+        "reruns",
     }
 )
 #: The first step of the rating in SQL: pooled cost usage and what comes in front of it.
-POOL_ONLY = FEATURES - {"metered", "time_weighted", "threshold", "minimum", "credits", "late", "expired", "changes"}
+POOL_ONLY = FEATURES - {
+    "metered", "time_weighted", "threshold", "minimum", "credits", "late", "expired", "changes", "settings", "turns"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ ZONES = (
 CURRENCIES = ("USD", "USD", "EUR", "JPY", "KWD", "ISK", "UGX", "HUF")
 BASES = ("2026-01-25", "2026-02-20", "2026-09-25", "2026-10-10", "2024-01-28", "2026-06-01")
 DAY = timedelta(days=1)
+_GRACES = {"0s": timedelta(0), "1h": timedelta(hours=1), "30m": timedelta(minutes=30), "2d": 2 * DAY}
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -119,6 +127,9 @@ def generate(seed: int, folder: Path, features: frozenset[str] = FEATURES, size:
             if name.startswith("raw/"):
                 lands[name.removeprefix("raw/")] = as_of
     return Workspace(folder, script.nights, lands, script, features)
+
+
+_Grant = tuple[str, str, int, str, datetime, datetime | None, int]
 
 
 @dataclass(frozen=True)
@@ -163,14 +174,14 @@ class _World:
     subscriptions: list[_Subscription] = field(default_factory=list)
     memberships: list[tuple[str, str, datetime, datetime | None]] = field(default_factory=list)
     baselines: list[tuple[str, datetime, str]] = field(default_factory=list)
-    grants: list[tuple[str, str, int, str, datetime, datetime | None, int]] = field(default_factory=list)
+    grants: list[_Grant] = field(default_factory=list)
     plans: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     meters: dict[str, Any] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
         entry: dict[str, Any] = {
-            "workspace": self.settings,
+            "workspace": {**self.settings, **({"stripe": {"mode": "live"}} if "stripe" in self.settings else {})},
             "plans": self.plans,
             "meters": self.meters,
             "sources": _SOURCES,
@@ -289,10 +300,8 @@ class _Story:
     # --- what is sold --------------------------------------------------------------------------------------------
 
     def _settings(self) -> None:
-        self.world.settings["close_grace"] = self.rng.choice(["0s", "1h", "30m", "2d"])
-        self.world.settings["late_window"] = (
-            self.rng.choice(["3d", "10d", "35d"]) if "expired" in self.features else "400d"
-        )
+        self.world.settings["close_grace"] = self.rng.choice(list(_GRACES))
+        self.world.settings["late_window"] = self._late_window()
         if self.has("bill_from", 0.5):
             self.world.settings["bill_from"] = _at(self._moment(self.base, self.until))
         self.cutover: datetime | None = None
@@ -301,6 +310,9 @@ class _Story:
             self.world.settings["ledger_cutover"] = _at(self.cutover)
         if self.has("default_plan", 0.7):
             self.world.settings["default_plan"] = "free"
+
+    def _late_window(self) -> str:
+        return self.rng.choice(["0s", "3d", "10d", "35d"]) if "expired" in self.features else "400d"
 
     def _meters(self) -> None:
         divisor = self.rng.choice(["1", "1024", "3", "60"])
@@ -321,6 +333,8 @@ class _Story:
                 "priority": str(self.rng.choice([priority, 10])),
                 "versions": [{"from": at, **self._version(name)} for at in since],
             }
+            if self.has("plan_currencies", 0.2) and name != "pro":
+                self.world.plans[name]["currency"] = "usd"
 
     def _version(self, plan: str) -> dict[str, Any]:
         rng = self.rng
@@ -345,7 +359,7 @@ class _Story:
         charges: list[dict[str, Any]] = []
         metered_money = self.has("metered", 0.25)
         if metered_money:
-            charges.append({"meter": "money", **self.rng.choice([{}, self._percentage()])})
+            charges.append({"meter": "money", **self.rng.choice([{}, self._percentage(), self._model("money")])})
         else:
             charges.append({"meter": "money", "pooled": "true"})
         for meter in ("units", "calls", "work", "peak", "last", "people", "rooms", "disk"):
@@ -365,7 +379,7 @@ class _Story:
     def _model(self, meter: str) -> dict[str, Any]:
         rng = self.rng
         kind = rng.choice(["per_unit", "graduated", "volume", "package", "percentage"])
-        if kind == "percentage" and meter not in ("units", "work"):
+        if kind == "percentage" and meter not in ("units", "work", "money"):
             kind = "per_unit"
         free = {"free_units": rng.choice(["1", "5", "0.5"])} if rng.random() < 0.4 else {}
         if kind == "percentage":
@@ -431,7 +445,7 @@ class _Story:
 
     def _subscription(self, name: str, account: _Account, starts: datetime) -> _Subscription:
         rng = self.rng
-        interval = "year" if self.has("years", 0.1) else "month"
+        interval = "year" if self.has("years", 0.15) else "month"
         anchor = starts
         if self.has("odd_anchors", 0.5):
             month = rng.choice([1, 3, 8, 12])
@@ -444,12 +458,12 @@ class _Story:
                 hour=rng.choice([0, 1, 2]), minute=30, second=0, microsecond=0, fold=0
             )
             anchor = local.astimezone(UTC)
-        segments = [(starts, self._plan_name(), self._seats())]
+        segments = [(starts, self._plan_name(account), self._seats())]
         for _ in range(rng.randint(0, 3)):
             at = segments[-1][0] + timedelta(seconds=rng.randint(3600, 25 * 86400))
             plan, seats = segments[-1][1:]
             if self.has("plan_changes", 0.6):
-                plan = self._plan_name()
+                plan = self._plan_name(account)
             if self.has("seats", 0.6):
                 seats = self._seats()
             if (plan, seats) != segments[-1][1:]:
@@ -463,19 +477,23 @@ class _Story:
     def _told(self, one: _Subscription) -> Span | None:
         spans = one.spans(self.until)
         start, end = self.rng.choice(spans) if spans else (self.base, self.base + DAY)
-        begins = start + timedelta(hours=self.rng.choice([0, 0, 7, 60]))
-        stops = min(end + timedelta(hours=self.rng.choice([-50, 0, 30, 100])), one.ends or self.until)
+        begins = start + timedelta(hours=self.rng.choice([0, 0, 7, 60, -30]))
+        stops = end + timedelta(hours=self.rng.choice([-50, 0, 30, 100]))
+        if self.rng.random() < 0.7:  # else it may reach beyond the subscription's life
+            begins, stops = max(begins, one.segments[0][0]), min(stops, one.ends or self.until)
         return (begins, stops) if self.has("told_periods", 0.25) and begins < stops else None
 
-    def _plan_name(self) -> str:
-        return self.rng.choice(["pro", "pro", "max", "team"]) if "plan_changes" in self.features else "pro"
+    def _plan_name(self, account: _Account) -> str:
+        names = ["pro", "pro", "max", "team"] if "plan_changes" in self.features else ["pro"]
+        name = self.rng.choice(names)
+        return name if account.currency == "USD" or "currency" not in self.world.plans[name] else "pro"
 
     def _seats(self) -> int:
         return self.rng.choice([1, 1, 2, 3, 7]) if "seats" in self.features else 1
 
     def _baselines(self) -> None:
         for account in self.world.accounts:
-            amount = str(Decimal(self.rng.randint(0, 60_000)) / 1000)
+            amount = str(Decimal(self.rng.randint(-5_000, 60_000)) / 1000)
             starts = [
                 start
                 for one in self.world.subscriptions
@@ -483,36 +501,31 @@ class _Story:
                 for start, _ in one.spans(self.until)
                 if self.base - 30 * DAY <= start <= self.base + 40 * DAY
             ]
-            if not starts and "default_plan" in self.world.settings:
+            may_default = account.currency == "USD" or "currency" not in self.world.plans["free"]
+            if not starts and "default_plan" in self.world.settings and may_default:
                 starts = [month_of(self.base, ZoneInfo(account.zone))[0]]
             if self.has("baselines", 0.6) and starts:
                 self.world.baselines.append((account.account_id, self.rng.choice(starts), amount))
 
     def _grants(self) -> None:
         for account in self.world.accounts:
-            per_unit, step = minor_unit(account.currency)
             for number in range(self.rng.randint(0, 3)):
-                amount = self.rng.randint(1, 20) * per_unit // step * step or step
-                since = self._moment(self.base, self.until, whole=True)
-                until = since + self.rng.randint(1, 50) * DAY if self.rng.random() < 0.5 else None
-                grant = (
-                    f"g{number}-{account.account_id}",
-                    account.account_id,
-                    amount,
-                    account.currency,
-                    since,
-                    until,
-                    self.rng.randint(0, 2),
-                )
+                grant = self._grant(account, f"g{number}", self._moment(self.base, self.until, whole=True))
                 if self.has("credits", 0.7):
                     self.world.grants.append(grant)
+
+    def _grant(self, account: _Account, name: str, since: datetime) -> _Grant:
+        per_unit, step = minor_unit(account.currency)
+        amount = self.rng.randint(1, 20) * per_unit // step * step or step
+        until = since + self.rng.randint(1, 50) * DAY if self.rng.random() < 0.5 else None
+        priority = self.rng.randint(0, 2)
+        return f"{name}-{account.account_id}", account.account_id, amount, account.currency, since, until, priority
 
     # --- what happens --------------------------------------------------------------------------------------------
 
     def _nights(self) -> tuple[datetime, ...]:
-        grace = {"0s": timedelta(0), "1h": timedelta(hours=1), "30m": timedelta(minutes=30), "2d": 2 * DAY}
         closes = [
-            end + grace[self.world.settings["close_grace"]]
+            end + _GRACES[self.world.settings["close_grace"]]
             for one in self.world.subscriptions
             for _, end in one.spans(self.until)
             if end < self.until
@@ -522,7 +535,9 @@ class _Story:
             whole = self.rng.random() < 0.5
             at = self._moment(self.base + DAY, self.until, whole=whole)
             drawn.add(self.rng.choice(closes) if closes and self.rng.random() < 0.3 else at)
-        return (*sorted(at for at in drawn if at < self.until + 5 * DAY), self.until + 5 * DAY)
+        nights = [*sorted(at for at in drawn if at < self.until + 5 * DAY), self.until + 5 * DAY]
+        again = self.rng.choice(nights)
+        return tuple(sorted([*nights, again] if self.has("reruns", 0.3) else nights))
 
     def _rows(self, nights: tuple[datetime, ...]) -> list[_Row]:
         self.edges = [
@@ -552,6 +567,8 @@ class _Story:
         at = self._moment(self.base, self.until)
         if self.edges and rng.random() < 0.25:
             at = rng.choice(self.edges) + rng.choice([timedelta(0), -MICROSECOND, DAY, -timedelta(hours=1)])
+        if rng.random() < 0.2:
+            at = at.replace(minute=0, second=0, microsecond=0)  # so that some fall on one instant
         at = min(max(at, self.base - 25 * DAY), self.until)
         if "time_weighted" in self.features or "metered" in self.features:
             meter = rng.choice(["money", "money", "money", *_METERS])
@@ -632,6 +649,9 @@ class _Story:
 
     def _other(self, row: _Row) -> dict[str, str]:
         """Fields that give the row other content under the same key."""
+        if row.source == "jobs" and self.rng.random() < 0.5:
+            # The same identity with more or fewer usages: partly a duplicate, partly new, or at odds in one of them.
+            return self.rng.choice([{"paid": "true", "c": "2.5"}, {"paid": "false"}, {"paid": "false", "n": "11"}])
         key = "n" if row.source == "jobs" else "v"
         return {key: str(self.rng.randint(10, 20))} if key in row.fields else {}
 
@@ -669,6 +689,8 @@ class _Story:
         for row in rows:
             index = next((index for index, as_of in enumerate(nights) if row.arrives <= as_of), None)
             part = self.rng.randint(0, 1)
+            if index is not None and part and nights[index + 1 : index + 2] == nights[index : index + 1]:
+                index += 1  # a night done again finds more files
             if index is not None:
                 batches.setdefault((index, row.source, part), []).append(row)
         found: dict[int, dict[str, bytes]] = {}
@@ -715,37 +737,108 @@ class _Story:
 
     def _worlds(self, nights: tuple[datetime, ...]) -> dict[int, dict[str, bytes]]:
         """The catalogue and account files, and what becomes of them later."""
-        found = {0: self.world.files()}
-        if len(nights) < 2 or not self.has("changes", 0.8):
-            return found
-        # One account is exported later than it is used; its rows wait.
-        newcomer = self.rng.choice(self.world.accounts)
-        if len(self.world.accounts) > 1:
-            found[0] = _without_account(self.world, newcomer.account_id).files()
-        changed_on = self.rng.randint(1, len(nights) - 1)
-        later = self.world
-        if self.world.subscriptions:
-            later = replace(
-                later, subscriptions=[self._changed(one, nights[changed_on]) for one in self.world.subscriptions]
-            )
-        plans = {
-            name: {**plan, "versions": [self._dearer(version) for version in plan["versions"]]}
-            for name, plan in self.world.plans.items()
-        }
-        found[changed_on] = replace(later, plans=plans).files()
+        world, later = self._beginning(), self.world
+        found = {0: world.files()}
+        turns = sorted({self.rng.randint(1, max(1, len(nights) - 1)) for _ in range(self.rng.randint(1, 3))})
+        for index in turns:
+            if index >= len(nights) or nights[index] == nights[index - 1]:
+                continue  # a night done again finds the same catalogue
+            if self.has("changes", 0.8):
+                later = self._grown(later, nights[index - 1], nights[index])
+            if self.has("settings", 0.4):
+                later = replace(later, settings=self._reset(later.settings))
+            if self.has("turns", 0.4):
+                later = replace(later, settings=self._turned(later.settings, nights[index]))
+            found[index] = later.files()
         return found
 
-    def _changed(self, one: _Subscription, as_of: datetime) -> _Subscription:
-        """Other seats or another plan from somewhere in the past or the future on, or an end yet to come."""
+    def _beginning(self) -> _World:
+        """What the first night knows: an account may be exported later than it is used, a meter listed later."""
+        world = self.world
+        newcomer = self.rng.choice(world.accounts)
+        if self.has("changes", 0.5) and len(world.accounts) > 1:
+            world = _without_account(world, newcomer.account_id)
+        meter = self.rng.choice(["work", "rooms"])
+        return _without_meter(world, meter) if self.has("unknown_meters", 0.4) else world
+
+    def _grown(self, world: _World, last: datetime, as_of: datetime) -> _World:
+        """Other terms, prices, members, zones, baselines and grants from this night on."""
+        rng = self.rng
+        dearer = rng.choice(list(world.plans))
+        versions = [
+            {"from": version["from"], **self._version(dearer)} if rng.random() < 0.5 else self._dearer(version)
+            for version in world.plans[dearer]["versions"]
+        ]
+        grants = [self._grant(account, f"g{as_of:%m%d}", as_of) for account in world.accounts if rng.random() < 0.2]
+        return replace(
+            self._moved(world),
+            subscriptions=[self._changed(one, last, as_of) for one in world.subscriptions],
+            plans={**world.plans, dearer: {**world.plans[dearer], "versions": versions}},
+            memberships=[
+                (*row[:3], as_of) if rng.random() < 0.1 and row[2] < as_of else row for row in world.memberships
+            ],
+            baselines=[
+                (account, start, amount + "5" if "." in amount and rng.random() < 0.3 else amount)
+                for account, start, amount in world.baselines
+            ],
+            grants=[*world.grants, *(grants if "credits" in self.features else [])],
+        )
+
+    def _moved(self, world: _World) -> _World:
+        """An account in another zone; not one whose baselines would name no period then."""
+        moving, zone = self.rng.choice(world.accounts), self.rng.choice(ZONES)
+        fixed = {account for account, _, _ in world.baselines}
+        if moving.account_id in fixed or not self.has("zones", 0.3):
+            return world
+        moved = replace(moving, zone=zone)
+        return replace(
+            world,
+            accounts=[moved if one == moving else one for one in world.accounts],
+            subscriptions=[
+                replace(one, account=moved) if one.account == moving else one for one in world.subscriptions
+            ],
+        )
+
+    def _reset(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Some settings drawn anew."""
+        changed = dict(settings)
+        which = self.rng.choice(["close_grace", "late_window", "bill_from", "ledger_cutover", "default_plan"])
+        if which == "close_grace":
+            changed[which] = self.rng.choice(list(_GRACES))
+        elif which == "late_window":
+            changed[which] = self._late_window()
+        elif which == "bill_from" and "bill_from" in self.features:
+            changed[which] = _at(self._moment(self.base, self.until))
+        elif which == "ledger_cutover" and "ledger_cutover" in changed:
+            changed[which] = _at(self._moment(self.base, self.base + 40 * DAY))
+        elif which == "default_plan" and "default_plan" in self.features and not self.world.baselines:
+            changed[which] = "null" if changed.get(which, "null") != "null" else "free"
+        return changed
+
+    def _turned(self, settings: Mapping[str, str], as_of: datetime) -> dict[str, str]:
+        """From the shadow book to the live one, or back."""
+        turned = {"bill_from": _at(as_of - self.rng.randint(0, 30) * DAY), **settings}
+        if turned.pop("stripe", None) is None:
+            turned["stripe"] = "live"
+        return turned
+
+    def _changed(self, one: _Subscription, last: datetime, as_of: datetime) -> _Subscription:
+        """Other seats or another plan from somewhere on in past or future, an end yet to come, a period told."""
         rng = self.rng
         way, at = rng.random(), as_of + timedelta(hours=rng.randint(-400, 300))
-        ends = as_of + rng.randint(1, 20) * DAY
-        plan, seats = self._plan_name(), self._seats()
+        ends, begins = as_of + rng.randint(1, 20) * DAY, last + timedelta(hours=rng.randint(0, 400))
+        stops = begins + timedelta(hours=rng.randint(24, 900))
+        plan, seats = self._plan_name(one.account), self._seats()
         if way < 0.3 and at > one.segments[-1][0] and (one.ends is None or at < one.ends):
             return replace(one, segments=(*one.segments, (at, plan, seats)))
+        if one.account.account_id in {account for account, _, _ in self.world.baselines}:
+            return one  # its baseline names the start of a period, which must not move
         last_told = one.told[1] if one.told else one.segments[-1][0]
-        if way < 0.5 and one.ends is None and ends > max(one.segments[-1][0], last_told) and not self.world.baselines:
+        if way < 0.5 and one.ends is None and ends > max(one.segments[-1][0], last_told):
             return replace(one, ends=ends)
+        if way < 0.65 and one.told is None and "told_periods" in self.features and one.segments[0][0] < stops:
+            # It begins after the last night, so that it crosses no period that has closed.
+            return replace(one, told=(begins, stops)) if one.ends is None or begins < one.ends else one
         return one
 
     def _dearer(self, version: dict[str, Any]) -> dict[str, Any]:
@@ -774,6 +867,20 @@ def _without_account(world: _World, account_id: str) -> _World:
         baselines=[one for one in world.baselines if one[0] != account_id],
         grants=[one for one in world.grants if one[1] != account_id],
     )
+
+
+def _without_meter(world: _World, meter: str) -> _World:
+    plans = {
+        name: {
+            **plan,
+            "versions": [
+                {**version, "charges": [charge for charge in version["charges"] if charge["meter"] != meter]}
+                for version in plan["versions"]
+            ],
+        }
+        for name, plan in world.plans.items()
+    }
+    return replace(world, plans=plans, meters={name: it for name, it in world.meters.items() if name != meter})
 
 
 def shrunk(size: Size) -> Sequence[Size]:
