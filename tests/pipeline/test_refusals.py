@@ -439,14 +439,14 @@ def parquet() -> bytes:
 
 LINES = b'{"id": "e9", "t": "2026-05-12T00:00:00Z", "m": "money", "v": 1, "acct": "a1"}\n' * 1000
 UNREADABLE = {
-    "half.ndjson.gz": gzip.compress(LINES)[:-9],
+    "half.ndjson.gz": gzip.compress(LINES, mtime=0)[:-9],
     "empty.ndjson.gz": b"",
     "plain.ndjson.gz": LINES,
     "half.ndjson.zst": bytes(pa.compress(LINES, codec="zstd", asbytes=True))[:-9],
-    "bad-sum.ndjson.gz": gzip.compress(LINES)[:-8] + b"\0" * 8,
+    "bad-sum.ndjson.gz": gzip.compress(LINES, mtime=0)[:-8] + b"\0" * 8,
     "half.parquet": parquet()[:-9],
     "hole.parquet": parquet()[:40] + b"\0" * 20 + parquet()[60:],
-    "half.csv.gz": gzip.compress(b"id,t\n" + b"e9,2026\n" * 1000)[:-9],
+    "half.csv.gz": gzip.compress(b"id,t\n" + b"e9,2026\n" * 1000, mtime=0)[:-9],
 }
 
 

@@ -153,7 +153,7 @@ def test_what_landing_writes_of_a_file(work: Bench) -> None:
 # --- refusals ------------------------------------------------------------------------------------------------------
 
 WHOLE = "".join(row(n) for n in range(5_000)).encode()
-GZIPPED = gzip.compress(WHOLE)
+GZIPPED = gzip.compress(WHOLE, mtime=0)
 ZSTD = bytes(pa.compress(WHOLE, codec="zstd", asbytes=True))
 LAKE_FILE = parquet({"id": pa.array(["a"] * 9), "t": pa.array(["2026-05-02T00:00:00Z"] * 9), "v": pa.array([1] * 9)})
 
@@ -177,7 +177,7 @@ def flipped(content: bytes, at: int) -> bytes:
         ("plain.ndjson.zst", WHOLE),
         ("cut.parquet", LAKE_FILE[:-20]),
         ("garbage.parquet", b"PAR1 and no more"),
-        ("cut.parquet.gz", gzip.compress(LAKE_FILE)[:-9]),
+        ("cut.parquet.gz", gzip.compress(LAKE_FILE, mtime=0)[:-9]),
     ],
 )
 def test_a_file_that_cannot_be_read_to_its_end_refuses_the_run(work: Bench, name: str, content: bytes) -> None:
@@ -198,9 +198,9 @@ def test_a_file_that_cannot_be_read_to_its_end_refuses_the_run(work: Bench, name
         ("two.ndjson.zst", ZSTD + ZSTD, 10_000),
         ("empty.ndjson", b"", 0),
         ("bom.ndjson", b"\xef\xbb\xbf", 0),
-        ("empty.ndjson.gz", gzip.compress(b""), 0),
+        ("empty.ndjson.gz", gzip.compress(b"", mtime=0), 0),
         ("rows.parquet", LAKE_FILE, 9),
-        ("rows.parquet.gz", gzip.compress(LAKE_FILE), 9),
+        ("rows.parquet.gz", gzip.compress(LAKE_FILE, mtime=0), 9),
         ("none.parquet", parquet({"id": pa.array([], pa.string())}), 0),
     ],
 )
