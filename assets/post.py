@@ -81,9 +81,9 @@ STEPS = {
     "hold rows": """
         DELETE FROM books.quarantine q WHERE EXISTS (
             FROM landing.batch b WHERE (b.source, b.raw_file, b.raw_line) = (q.source, q.raw_file, q.raw_line));
+        DELETE FROM books.held h WHERE NOT EXISTS (
+            FROM books.quarantine q WHERE (q.source, q.raw_file, q.raw_line) = (h.source, h.raw_file, h.raw_line));
         INSERT INTO books.quarantine BY NAME SELECT * FROM held;
-        DELETE FROM books.held h WHERE EXISTS (
-            FROM landing.batch b WHERE (b.source, b.raw_file, b.raw_line) = (h.source, h.raw_file, h.raw_line));
         INSERT INTO books.held BY NAME
         SELECT * EXCLUDE (verdict, key_hi, key_lo) FROM night.int_batch__kept_out WHERE verdict = 'held'""",
     "count files": """

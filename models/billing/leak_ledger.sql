@@ -1,10 +1,6 @@
 -- Where all that was ever received has ended: a tally kept at the door against the tables as they really stand. Before a
 -- night is posted both sides have tonight's batch in them, afterwards the batch is empty: the law holds at any time.
-with batch as (
-    select source, raw_file, raw_line, emit_no from {{ source('landing', 'batch') }}
-),
-
-slices as (
+with slices as (
     select * from {{ ref('int_periods__slices') }}
 ),
 
@@ -34,14 +30,20 @@ entered as (
     group by all
 ),
 
--- A row read again tonight is no longer held as it was.
+-- A row read again tonight is no longer held as it was. Only those of files with held rows are looked up.
+read_again as (
+    select source, raw_file, raw_line
+    from {{ source('landing', 'batch') }}
+    where raw_file in (select raw_file from {{ source('books', 'held') }})
+),
+
 still_held as (
     select held.*
     from {{ source('books', 'held') }} as held
     semi join {{ source('books', 'quarantine') }} as quarantine
         on held.source = quarantine.source and held.raw_file = quarantine.raw_file and held.raw_line = quarantine.raw_line
-    anti join batch
-        on held.source = batch.source and held.raw_file = batch.raw_file and held.raw_line = batch.raw_line
+    anti join read_again
+        on held.source = read_again.source and held.raw_file = read_again.raw_file and held.raw_line = read_again.raw_line
 ),
 
 kept_out as (
@@ -59,7 +61,7 @@ kept_out as (
 ignored as (
     select sum(ignored) as usages from {{ source('landing', 'files') }}
     union all
-    select count(*) as usages from batch where emit_no < 0
+    select count(*) as usages from {{ source('landing', 'batch') }} where emit_no < 0
 ),
 
 fates as (

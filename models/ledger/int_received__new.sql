@@ -1,21 +1,9 @@
--- Tonight's share of what was ever received, counted at the door: from the batch and the edge's count of rows, without a
--- look at where anything ended. A row read again was counted when it was first read: it is counted as what it says today,
--- and what it said then is taken back. Once the batch is posted there is nothing new.
+-- Tonight's share of what was ever received, counted at the door, without a look at where anything ends. A row read again was
+-- counted when it was first read: it is counted as what it says today, and what it said then is taken back. Once the batch
+-- is posted there is nothing new.
 {{ config(materialized='view') }}
 
-with batch as (
-    select * from {{ source('landing', 'batch') }}
-),
-
-new_files as (
-    select files.source, files.raw_file, files.rows
-    from {{ source('landing', 'files') }} as files
-    anti join {{ source('books', 'received') }} as received
-        on files.source = received.source and files.raw_file = received.raw_file
-    where files.source is not null
-),
-
-read_rows as (
+with read_rows as (
     select
         source,
         raw_file,
@@ -24,8 +12,15 @@ read_rows as (
         count(*) as usages,
         sum(quantity) as quantity,
         sum(cost) as cost
-    from batch
+    from {{ source('landing', 'batch') }}
     group by all
+),
+
+-- Only rows of files with held rows are looked up: the others are most of the batch.
+read_again as (
+    select source, raw_file, raw_line
+    from {{ source('landing', 'batch') }}
+    where raw_file in (select raw_file from {{ source('books', 'held') }})
 ),
 
 taken_back as (
@@ -38,19 +33,18 @@ taken_back as (
         -sum(held.quantity) as quantity,
         -sum(held.cost) as cost
     from {{ source('books', 'held') }} as held
-    semi join batch on held.source = batch.source and held.raw_file = batch.raw_file and held.raw_line = batch.raw_line
+    semi join read_again
+        on held.source = read_again.source and held.raw_file = read_again.raw_file and held.raw_line = read_again.raw_line
     group by all
 ),
 
--- Rows of new files that emit nothing: what the edge counted less what the batch holds. They have no day and no meter.
+-- Rows of new files that emit nothing have left the batch, balanced with the edge's count of rows; no day, no meter.
 empty_rows as (
-    select
-        new_files.source,
-        new_files.raw_file,
-        new_files.rows - coalesce(emitting.rows, 0) as usages
-    from new_files
-    left join (select source, raw_file, count(distinct raw_line) as rows from batch group by all) as emitting
-        on new_files.source = emitting.source and new_files.raw_file = emitting.raw_file
+    select files.source, files.raw_file, files.ignored as usages
+    from {{ source('landing', 'files') }} as files
+    anti join {{ source('books', 'received') }} as received
+        on files.source = received.source and files.raw_file = received.raw_file
+    where files.source is not null
 ),
 
 final as (

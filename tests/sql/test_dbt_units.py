@@ -239,7 +239,6 @@ BROKEN = [
     ("no_usage_leaks", "DELETE FROM books.received WHERE meter IS NULL"),
     ("no_usage_leaks", "UPDATE books.received SET usages = usages + 1 WHERE meter = 'calls'"),
     ("no_usage_leaks", "UPDATE landing.files SET ignored = ignored + 1"),
-    ("no_usage_leaks", "UPDATE landing.files SET rows = rows + 1 WHERE raw_file = 'ev/2.ndjson'"),
     ("no_usage_leaks", "DELETE FROM int_batch__placed WHERE raw_line = 3"),
     ("no_usage_leaks", "UPDATE int_batch__placed SET cost = cost + 1 WHERE raw_line = 1"),
     ("no_usage_leaks", "INSERT INTO int_batch__exceptions FROM int_batch__exceptions WHERE verdict = 'held'"),
