@@ -83,7 +83,9 @@ def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path(workspace).exists():
         raise no_books
     with _as_reader(workspace), duckdb.connect() as con:
-        for name, value in settings(workspace).items():
+        own = settings(workspace)
+        own["temp_directory"] += f"-{os.getpid()}"  # readers may be several at once
+        for name, value in own.items():
             con.execute(f"SET {name} = {_text(value)}")
         con.execute("SET enable_progress_bar = false")
         con.execute(f"ATTACH {_text(path(workspace))} AS warehouse (READ_ONLY)")

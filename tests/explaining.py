@@ -11,8 +11,10 @@ from typing import Any
 import duckdb
 
 from assets.core.page import lines_of
-from assets.explain import Explanation, Metered, Overage, explain
+from assets.explain import Explanation, explain
 from assets.explain import words as explain_words
+from assets.explain.metered import Metered
+from assets.explain.overage import Overage
 from assets.explain.raw_rows import PUBLISHED
 from orchestration.dbt import compiled_models
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from assets.core.numbers import added, cut, less
 from assets.core.page import (
     Code,
+    Page,
     Table,
     Text,
     aligned,
@@ -86,7 +87,7 @@ def test_counted() -> None:
     assert (counted(1, "row"), counted(0, "row"), counted(12, "row")) == ("1 row", "0 rows", "12 rows")
 
 
-PAGE = [
+PAGE: Page = [
     Text("Said."),
     Table(
         "Sums",
