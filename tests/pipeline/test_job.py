@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from assets import progress, publish
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from orchestration import dbt
 from orchestration.cli import app
 from orchestration.run import night
 from tests import nights
@@ -90,6 +91,14 @@ def test_the_command_in_its_own_process_speaks_json(tmp_path: Path) -> None:
     assert all(isinstance(one["message"], str) and one["message"] for one in said)
     counts = {one["event"]: one for one in said}
     assert counts["posted"]["usages"] == len(nights.published(tmp_path)["ledger"]) > 0
+
+
+def test_a_night_leaves_its_models_compiled(billed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that whoever asks for a line the next morning does not wait for dbt."""
+    compiled, kept = dbt.compiled_models(), tmp_path / "compiled.json"
+    monkeypatch.setattr(dbt, "_compiled_file", lambda: kept)
+    night(copied(billed, tmp_path / "workspace"), NEXT)
+    assert json.loads(kept.read_text()) == compiled
 
 
 _STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "done"]

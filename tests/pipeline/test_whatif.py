@@ -152,9 +152,9 @@ def test_by_period_and_in_json(story: Path, tmp_path: Path) -> None:
     assert "a3 default:a3 2026-06-01T00:00:00Z 10.00 0.00 -10.00" in printed
     assert "2 unchanged 21.00 21.00 0.00" in printed
     done = tallyhouse("what-if", "--plans", file, "--by", "period", "--json", "--workspace", story)
-    *rows, compared = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {row["event"] for row in rows} == {"period"}
-    assert [(row["subscription_id"], row["difference"]) for row in rows if row["difference_minor"]] == [
+    *told, compared = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["event"] for row in told} == {"period"}
+    assert [(row["subscription_id"], row["difference"]) for row in told if row["difference_minor"]] == [
         ("s2", "-100"),
         ("default:a3", "-10.00"),
     ]
