@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 MAX_INTEGER_DIGITS = 18
 QUANTITY_PLACES = 9
 MONEY_PLACES = 15
 
 _WIDE = Context(prec=100)  # more than any two amounts of the warehouse have together
-_LAST_KEPT = Decimal(1).scaleb(-15)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
@@ -75,11 +74,6 @@ def added(amounts: Iterable[Decimal]) -> Decimal:
 def less(amount: Decimal, other: Decimal) -> Decimal:
     """The difference, likewise to its last digit."""
     return _WIDE.subtract(amount, other)
-
-
-def cut(amount: Decimal) -> Decimal:
-    """Without the last three of the 18 digits, which ratios without an end blur: by these a night rounds nothing."""
-    return amount.quantize(_LAST_KEPT, rounding=ROUND_HALF_UP, context=_WIDE)
 
 
 def parse_currency(text: str) -> str:

@@ -62,6 +62,7 @@ class Overage:
     refresh: Decimal
     effective: Decimal
     shares: tuple[Share, ...]
+    period_us: int  # of which terms may cover only a part
     included: Decimal
     plan: str
     is_overage: bool
@@ -78,6 +79,12 @@ class Overage:
         shown = added(tariff.money(it.amount - it.in_baseline) for it in self.pooled)
         return less(self.usage, shown)
 
+    @property
+    def unmeant(self) -> Decimal:
+        """What ratios without an end left, where a number of 15 digits is meant (macro `meant`)."""
+        exactly = max(less(self.effective, self.included), Decimal()) if self.is_overage else Decimal()
+        return less(self.owed, exactly)
+
     def disagreements(self) -> Iterator[str]:
         """Where the parts shown do not add up to the whole."""
         if abs(self.unended) > Decimal(len(self.windows) * len(self.pooled) + 1).scaleb(-18):
@@ -88,11 +95,11 @@ class Overage:
             yield "a window gives back other than its usage, up to its allowance"
         if self.effective != max(less(self.raw, self.refresh), Decimal()):
             yield "baseline, usage and refresh do not give what is effective"
-        period_us = sum(it.us for it in self.shares)
         included = sum((Fraction(it.included) * it.seats * it.us for it in self.shares), Fraction())
-        if tariff.money(included / period_us) != self.included:
+        if tariff.money(included / self.period_us) != self.included:
             yield "the terms do not sum to what is included"
-        if self.owed != (max(less(self.effective, self.included), Decimal()) if self.is_overage else 0):
+        # Each usage and each refresh of a window, and the included, may be off by half of the last digit.
+        if abs(self.unmeant) > Decimal(2 * len(self.windows) * len(self.pooled) + 1).scaleb(-18):
             yield "what is effective and included do not give the overage"
 
 
@@ -111,6 +118,7 @@ def overage(con: duckdb.DuckDBPyConnection, line: Line) -> Overage:
         shares=tuple(
             Share(it["slice_start"], it["slice_end"], it["plan"], it["seats"], it["included"]) for it in slices
         ),
+        period_us=slices[0]["period_us"],
         included=figures["included"],
         plan=figures["plan"],
         is_overage=figures["is_overage"],

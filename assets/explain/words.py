@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from assets.core.instants import format_instant
-from assets.core.numbers import cut, less, minor_step, round_minor
+from assets.core.numbers import less, minor_step
 from assets.core.page import (
     Block,
     Code,
@@ -110,11 +110,14 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
             ],
             [(counted(len(it.windows), "window") + quiet, "", "", money(it.refresh, currency))],
         )
-    period_us = sum(share.us for share in it.shares)
     if it.included:
         yield Table(
             "Included: per seat, for the part of the period that the terms were in force",
-            (words("from"), words("plan"), *map(number, ("included", "seats", "seconds", f"÷ {_seconds(period_us)}"))),
+            (
+                words("from"),
+                words("plan"),
+                *map(number, ("included", "seats", "seconds", f"÷ {_seconds(it.period_us)}")),
+            ),
             [
                 (
                     _at(share.start),
@@ -122,7 +125,7 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
                     money(share.included, currency),
                     str(share.seats),
                     _seconds(share.us),
-                    exactly(Fraction(share.included) * share.seats * share.us / period_us, decimals(currency)),
+                    exactly(Fraction(share.included) * share.seats * share.us / it.period_us, decimals(currency)),
                 )
                 for share in it.shares
             ],
@@ -181,6 +184,8 @@ def _overage_sum(it: Overage, currency: str) -> Iterator[tuple[str, str]]:
     floor = ", never below 0" if less(it.raw, it.refresh) < 0 else ""
     yield line(f"effective usage{floor}", it.effective)
     yield line("less included", it.included.copy_negate())
+    if it.unmeant:
+        yield line("what ratios without an end leave over: three thirds are one", it.unmeant)
     if not it.is_overage:
         yield line(f"overage: plan {it.plan} charges none", it.owed)
     else:
@@ -365,8 +370,6 @@ def _billing(it: Explanation) -> Iterator[Block]:
     amount = from_minor(it.owed_minor, currency)
     again = sum(each.amount_minor for each in it.story.again)
     rows: Rows = [("owed", "", money(owed, currency))]
-    if round_minor(owed, currency) != it.owed_minor:
-        rows.append(("to 15 decimals, as three thirds are one", "", money(cut(owed), currency)))
     rows.append((f"rounded to {billed(minor_step(currency)[1], currency)} {currency}", "", money(amount, currency)))
     for each in it.story.before:
         when = f"less {each.reason} of {_at(each.created_as_of)}"

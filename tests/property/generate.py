@@ -302,8 +302,8 @@ class _Story:
     def _settings(self) -> None:
         self.world.settings["close_grace"] = self.rng.choice(list(_GRACES))
         self.world.settings["late_window"] = self._late_window()
-        if self.has("bill_from", 0.5):
-            self.world.settings["bill_from"] = _at(self._moment(self.base, self.until))
+        if self.has("bill_from", 0.35):
+            self.world.settings["bill_from"] = _at(self._moment(self.base - 20 * DAY, self.base + 35 * DAY))
         self.cutover: datetime | None = None
         if self.has("baselines"):
             self.cutover = self._moment(self.base, self.base + 40 * DAY)
@@ -312,7 +312,7 @@ class _Story:
             self.world.settings["default_plan"] = "free"
 
     def _late_window(self) -> str:
-        return self.rng.choice(["0s", "3d", "10d", "35d"]) if "expired" in self.features else "400d"
+        return self.rng.choice(["0s", "10d", "35d", "35d", "100d"]) if "expired" in self.features else "400d"
 
     def _meters(self) -> None:
         divisor = self.rng.choice(["1", "1024", "3", "60"])
@@ -534,8 +534,9 @@ class _Story:
         for _ in range(max(1, self.size.nights) - 1):
             whole = self.rng.random() < 0.5
             at = self._moment(self.base + DAY, self.until, whole=whole)
-            drawn.add(self.rng.choice(closes) if closes and self.rng.random() < 0.3 else at)
-        nights = [*sorted(at for at in drawn if at < self.until + 5 * DAY), self.until + 5 * DAY]
+            drawn.add(self.rng.choice(closes) if closes and self.rng.random() < 0.5 else at)
+        last = self.until + self.rng.choice([5, 25]) * DAY
+        nights = [*sorted(at for at in drawn if at < last), last]
         again = self.rng.choice(nights)
         return tuple(sorted([*nights, again] if self.has("reruns", 0.3) else nights))
 
@@ -676,7 +677,7 @@ class _Story:
     def _arrival(self, at: datetime) -> datetime:
         """When a row lands: at once, or late, or very late; or before its time, to be tried again."""
         rng = self.rng
-        delay = rng.choice([timedelta(0), timedelta(0), timedelta(hours=30), 6 * DAY, 14 * DAY, 40 * DAY])
+        delay = rng.choice([timedelta(0), timedelta(hours=30), 6 * DAY, 14 * DAY, 30 * DAY, 40 * DAY])
         early = -rng.randint(1, 10) * DAY
         if self.has("retries", 0.05):
             return at + early
@@ -747,7 +748,7 @@ class _Story:
                 later = self._grown(later, nights[index - 1], nights[index])
             if self.has("settings", 0.4):
                 later = replace(later, settings=self._reset(later.settings))
-            if self.has("turns", 0.4):
+            if self.has("turns", 0.15):
                 later = replace(later, settings=self._turned(later.settings, nights[index]))
             found[index] = later.files()
         return found
@@ -808,7 +809,7 @@ class _Story:
         elif which == "late_window":
             changed[which] = self._late_window()
         elif which == "bill_from" and "bill_from" in self.features:
-            changed[which] = _at(self._moment(self.base, self.until))
+            changed[which] = _at(self._moment(self.base - 20 * DAY, self.base + 35 * DAY))
         elif which == "ledger_cutover" and "ledger_cutover" in changed:
             changed[which] = _at(self._moment(self.base, self.base + 40 * DAY))
         elif which == "default_plan" and "default_plan" in self.features and not self.world.baselines:
