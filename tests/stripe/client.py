@@ -20,8 +20,8 @@ def client_of(
     )
 
 
-def item(client: stripe.StripeClient, customer: str, key: str | None = None, **told: Any) -> stripe.InvoiceItem:
-    params: Any = {"customer": customer, "amount": 1234, "currency": "usd", **told}
+def item(client: stripe.StripeClient, to: str, key: str | None = None, **told: Any) -> stripe.InvoiceItem:
+    params: Any = {"customer": to, "amount": 1234, "currency": "usd", **told}
     return client.v1.invoice_items.create(params, {"idempotency_key": key} if key else {})
 
 
