@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import stripe
 
-from tests.stripe.client import item
+from tests.stripe.client import failing, item
 
 PERIOD = {"start": 1_777_593_600, "end": 1_780_271_999}
 
@@ -18,10 +18,9 @@ def draft(client, acme):
 
 
 def refused(make, status=400):
-    with pytest.raises(stripe.InvalidRequestError) as error:
-        make()
-    assert error.value.http_status == status
-    return error.value
+    error = failing(make, stripe.InvalidRequestError)
+    assert error.http_status == status
+    return error
 
 
 def test_an_item_waits_until_an_invoice_includes_it(practice, client, acme):

@@ -176,7 +176,9 @@ def test_nobody_else_is_let_in(practice):
             refused.value.close()
             assert refused.value.code == 403
     assert practice.calls == []
-    outside = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}
+    outside = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {
+        "127.0.0.1"
+    }
     for address in outside:
         with pytest.raises(OSError), socket.create_connection((address, practice.port), timeout=1):
             pass
