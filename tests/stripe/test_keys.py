@@ -88,6 +88,7 @@ def test_a_key_counts_for_its_mode_alone(practice, client, acme):
     live = item(client_of(practice, "rk_live_x"), acme, "k")
     assert not is_replayed(item(client, acme, "k"))
     assert live.livemode
+    assert is_replayed(item(client_of(practice, "sk_live_y"), acme, "k"))
 
 
 def test_a_second_call_while_the_first_is_at_work_gets_409_and_later_the_answer(practice, client, acme):
