@@ -58,7 +58,7 @@ class Control:
             return _said(400, {"error": {"message": str(error)}})
 
     def _add_faults(self, told: Any) -> Any:
-        faults = [Fault(**_typed(Fault, each)) for each in (told if isinstance(told, list) else [told])]
+        faults = [Fault(**_typed(Fault, "a fault", each)) for each in (told if isinstance(told, list) else [told])]
         self._practice.faults.add(*faults)
         return [asdict(fault) for fault in self._practice.faults.pending()]
 
@@ -70,7 +70,7 @@ class Control:
 
     def _set(self, told: Any) -> Any:
         settings = self._practice.settings
-        for name, value in _typed(Settings, told).items():
+        for name, value in _typed(Settings, "the settings", told).items():
             setattr(settings, name, value)
         return asdict(settings)
 
@@ -78,16 +78,16 @@ class Control:
         return self._practice.add_customer(**told)
 
 
-def _typed(kind: type, told: Any) -> dict[str, Any]:
+def _typed(kind: type, noun: str, told: Any) -> dict[str, Any]:
     """What is told, if `kind` has fields of these names and types; ValueError names the first it has not."""
     hints = get_type_hints(kind)
     if not isinstance(told, dict):
-        raise ValueError(f"tell a {kind.__name__} as an object")
+        raise ValueError(f"tell {noun} as an object")
     for name, value in told.items():
         if name not in hints:
-            raise ValueError(f"a {kind.__name__} has no {name}; it has {', '.join(hints)}")
+            raise ValueError(f"there is no {name} in {noun}; there are {', '.join(hints)}")
         if not isinstance(value, (int, float) if hints[name] is float else hints[name]):
-            raise ValueError(f"{name} of a {kind.__name__} can not be {json.dumps(value)}")
+            raise ValueError(f"{name} in {noun} can not be {json.dumps(value)}")
     return told
 
 

@@ -25,9 +25,9 @@ def test_the_same_call_is_done_once_and_its_answer_replayed(practice, client, ac
 
 def test_other_parameters_under_the_same_key_are_refused(practice, client, acme):
     item(client, acme, "k")
-    error = failing(lambda: item(client, acme, "k", amount=1235), stripe.IdempotencyError, "same parameters")
+    error = failing(lambda: item(client, acme, "k", amount=1235), stripe.IdempotencyError, "with other parameters")
     assert (error.http_status, error.error.type) == (400, "idempotency_error")
-    with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
+    with pytest.raises(stripe.IdempotencyError, match="for another endpoint"):
         client.v1.customers.create({"name": "x"}, {"idempotency_key": "k"})
     assert len(practice.items(acme)) == 1
 
