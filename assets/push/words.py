@@ -72,9 +72,10 @@ def standing(outbox: Outbox) -> Standing:
         SELECT currency, sum(amount_minor)::BIGINT FROM billing.invoice_items WHERE state = 'sent'
         GROUP BY currency ORDER BY currency""").fetchall()
     sent, pending, parked = (counts.get(state, 0) for state in ("sent", "pending", "parked"))
-    sentence = (
-        f"{lines(sent)}, {_money(money)}, {'is' if sent == 1 else 'are'} at Stripe, each once" if sent else "nothing"
-    )
+    if sent:
+        sentence = f"{lines(sent)}, {_money(money)}, {'is' if sent == 1 else 'are'} at Stripe, each once"
+    else:
+        sentence = "no line is at Stripe"
     sentence += "".join(f"; {count} {state}" for count, state in ((pending, "pending"), (parked, "parked")) if count)
     in_doubt, since = _doubts(outbox)
     return Standing(
@@ -124,7 +125,7 @@ def _parked(outbox: Outbox) -> Iterable[str]:
         SELECT state_reason, count(*) AS lines, min(account_id), min_by(line_id, account_id) FROM billing.invoice_items
         WHERE state = 'parked' GROUP BY state_reason ORDER BY lines DESC, state_reason""").fetchall()
     for reason, count, account, line in found[:_KINDS]:
-        which = f"{line} of {account}" if count == 1 else f"{count} lines, such as {line} of {account},"
+        which = f"{line} of {account}" if count == 1 else f"{count} lines, such as {line} of {account}"
         yield f"parked: {which}: {reason}. The next push tries again."
     rest = sum(count for _, count, _, _ in found[_KINDS:])
     if rest:
