@@ -1,146 +1,210 @@
-"""Exactly once, whatever fails and whenever: each fault × each call × the process killed before, during or after that
-call × tried again after a minute, 25 hours or 40 days.
-
-By default a part of the matrix in which every fault meets every call; FAULTS=all plays the whole, FAULTS=17 every 17th.
-"""
+"""Each way to fail, as the SDK sees it and as the books of the other side look afterwards."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from datetime import timedelta
-from itertools import product
-from pathlib import Path
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import stripe
 
-from assets.core.refusal import Refusal
-from assets.practice import Fault, PracticeStripe
-from tests.pipeline.places import copied
-from tests.stripe import pushing
-from tests.stripe.pushing import NOW, Death, dying, pushed, settle, states, wrong
-
-CALLS = {
-    "item": ("POST", "/v1/invoiceitems"),
-    "draft": ("POST", "/v1/invoices"),
-    "list": ("GET", "/v1/invoiceitems"),
-    "finalise": ("POST", r"/v1/invoices/\w+/finalize"),
-}
-FAULTS = {
-    "reset": {"kind": "reset"},
-    "limited": {"kind": "limited"},
-    "in use": {"kind": "in_use"},
-    "503": {"kind": "unavailable"},
-    "503, done": {"kind": "unavailable_made"},
-    "lock timeout": {"kind": "lock_timeout", "saved": False},
-    "lock timeout, saved": {"kind": "lock_timeout"},
-    "500, not saved": {"kind": "error", "saved": False},
-    "500": {"kind": "error"},
-    "500, done": {"kind": "error_made"},
-    "500, done 10 hours later": {"kind": "error_later", "seconds": 36_000.0},
-    "400": {"kind": "refuse"},
-    "401": {"kind": "unauthorized"},
-    "403": {"kind": "forbidden"},
-    "dropped": {"kind": "drop"},
-    "dropped again and again": {"kind": "drop", "times": 6},
-    "out of reach": {"kind": "reset", "times": 40},
-}
-CRASHES = ("none", "before", "during", "after")
-LATER = {"a minute": timedelta(minutes=1), "25 hours": timedelta(hours=25), "40 days": timedelta(days=40)}
-
-MATRIX = list(product(FAULTS, CALLS, CRASHES, LATER))
-ASKED = os.environ.get("FAULTS", "")
+from assets.practice import Fault
+from tests.stripe.client import client_of, failing, is_replayed, item
 
 
-def chosen() -> list[tuple[str, str, str, str]]:
-    if ASKED == "all":
-        return MATRIX
-    if ASKED.isdecimal():
-        return MATRIX[:: int(ASKED)]
-    # Every fault at every call; crashes and delays go round, so that each pair of them comes up too.
-    crashes, later = list(CRASHES), list(LATER)
-    return [
-        (fault, call, crashes[(f + c) % len(crashes)], later[(f + c + f // 3) % len(later)])
-        for f, fault in enumerate(FAULTS)
-        for c, call in enumerate(CALLS)
-    ]
-
-
-@pytest.fixture(scope="module", params=["pending", "invoice"])
-def eve(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A workspace whose lines are about to be sent for the first time."""
-    collect = str(request.param)
-    return collect, pushing.made(tmp_path_factory.mktemp(collect) / "workspace", collect=collect)
-
-
-@pytest.fixture
-def practice() -> Iterator[PracticeStripe]:
-    with PracticeStripe(now=int(NOW.timestamp())) as practice, pushing.pointed_at(practice):
-        for customer in ("cus_1", "cus_2"):
-            practice.add_customer(customer)
-        yield practice
-
-
-@pytest.mark.parametrize(("fault", "call", "crash", "later"), chosen())
-def test_each_line_arrives_once(
-    eve: tuple[str, Path],
-    practice: PracticeStripe,
-    tmp_path: Path,
-    fault: str,
-    call: str,
-    crash: str,
-    later: str,
-) -> None:
-    collect, workspace = eve
-    method, path = CALLS[call]
-    if collect == "pending" and call in ("draft", "finalise"):
-        pytest.skip("items that Stripe collects by itself have no draft")
-    root = copied(workspace, tmp_path / "workspace")
-    if collect == "pending" and call == "list":  # a list is asked for after an answer that says too little
-        practice.faults.add(Fault("error_made", method="POST", path="/v1/invoiceitems"))
-    practice.faults.add(Fault(**{"method": method, "path": path, **FAULTS[fault]}))  # type: ignore[arg-type]
-    if crash == "none":
-        pushed(root, NOW)
+@pytest.mark.parametrize(
+    ("fault", "kind", "status", "code", "made", "again"),
+    [
+        # made: items after the failure; again: what the same key does next (new: executes; same: replays the item;
+        # poisoned: replays the failure)
+        (Fault("reset"), stripe.APIConnectionError, None, None, 0, "new"),
+        (Fault("hang", seconds=0.1), stripe.APIConnectionError, None, None, 0, "new"),
+        (Fault("unauthorized"), stripe.AuthenticationError, 401, None, 0, "new"),
+        (Fault("forbidden"), stripe.PermissionError, 403, "more_permissions_required", 0, "new"),
+        (Fault("limited"), stripe.RateLimitError, 429, "rate_limit", 0, "new"),
+        (Fault("in_use"), stripe.APIError, 409, "idempotency_key_in_use", 0, "new"),
+        (Fault("unavailable"), stripe.APIError, 503, None, 0, "new"),
+        (Fault("unavailable", status=502), stripe.APIError, 502, None, 0, "new"),
+        (Fault("lock_timeout"), stripe.RateLimitError, 429, "lock_timeout", 0, "poisoned"),
+        (Fault("lock_timeout", saved=False), stripe.RateLimitError, 429, "lock_timeout", 0, "new"),
+        (Fault("error"), stripe.APIError, 500, None, 0, "poisoned"),
+        (Fault("error", saved=False), stripe.APIError, 500, None, 0, "new"),
+        (Fault("error_made"), stripe.APIError, 500, None, 1, "poisoned"),
+        (Fault("error_later", seconds=3600), stripe.APIError, 500, None, 0, "poisoned"),
+        (Fault("refuse", code="c", message="No."), stripe.InvalidRequestError, 400, "c", 0, "poisoned"),
+        (Fault("refuse", status=402, code="c"), stripe.CardError, 402, "c", 0, "poisoned"),
+        (Fault("drop"), stripe.APIConnectionError, None, None, 1, "same"),
+        (Fault("hang_made", seconds=0.1), stripe.APIConnectionError, None, None, 1, "same"),
+        (Fault("unavailable_made"), stripe.APIError, 504, None, 1, "same"),
+    ],
+    ids=lambda it: f"{it.kind}-{it.status}-{it.saved}" if isinstance(it, Fault) else None,
+)
+def test_a_fault_as_the_sdk_sees_it(practice, client, acme, fault, kind, status, code, made, again):
+    practice.faults.add(fault)
+    error = failing(lambda: item(client, acme, "k"))
+    assert (type(error), error.http_status) == (kind, status)
+    assert (error.error and getattr(error.error, "code", None)) == code
+    assert len(practice.items(acme)) == made
+    assert practice.calls[-1].faults == [fault.kind]
+    assert practice.faults.pending() == []
+    if again == "poisoned":
+        for age in (0, 24 * 3600 - 1):
+            replay = failing(lambda: item(client, acme, "k"))
+            assert (type(replay), replay.http_status, replay.headers["Idempotent-Replayed"]) == (kind, status, "true")
+            practice.clock.advance(age)
     else:
-        dying(root, practice, NOW, Death(crash, method, path))  # type: ignore[arg-type]
-    practice.faults.clear()
-    settle(root, practice, NOW + LATER[later])
-    assert wrong(root, practice) == []
-    calls = len(practice.calls)
-    assert not isinstance(pushed(root, NOW + timedelta(days=100)), Refusal)
-    assert len(practice.calls) == calls, "all is at Stripe, and Stripe is asked again"
+        assert is_replayed(item(client, acme, "k")) is (again == "same")
+        assert len(practice.items(acme)) == 1
 
 
-@pytest.mark.parametrize("step", [int(os.environ.get("KILLS_STEP", "6"))])
-def test_killed_before_any_act(eve: tuple[str, Path], practice: PracticeStripe, tmp_path: Path, step: int) -> None:
-    """Whatever the push does, statement, call or file: killed before it, the next one ends the same."""
-    _, workspace = eve
-    acts = dying(copied(workspace, tmp_path / "whole"), practice, NOW, Death())
-    assert acts > 30
-    first = len(practice.items())
-    assert first == 4
-    failed = {}
-    for act in range(0, acts, step):
-        for later in (timedelta(minutes=1), timedelta(hours=25))[act // step % 2 :][:1]:
-            with PracticeStripe(now=int(NOW.timestamp())) as fresh, pushing.pointed_at(fresh):
-                for customer in ("cus_1", "cus_2"):
-                    fresh.add_customer(customer)
-                root = copied(workspace, tmp_path / f"{act}-{later}")
-                assert dying(root, fresh, NOW, Death(act=act)) < 0
-                settle(root, fresh, NOW + later)
-                if found := wrong(root, fresh):
-                    failed[act] = found
-    assert not failed
+def test_a_limiter_says_which_and_the_sdk_does_not_try_again(practice, acme):
+    practice.faults.add(Fault("limited", reason="global-rate"))
+    error = failing(lambda: item(client_of(practice, retries=2), acme, "k"))
+    assert error.headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+    assert len(practice.calls) == 1
 
 
-def test_two_crashes_and_a_clock_gone_back(eve: tuple[str, Path], practice: PracticeStripe, tmp_path: Path) -> None:
-    _, workspace = eve
-    root = copied(workspace, tmp_path / "workspace")
-    dying(root, practice, NOW, Death("during", path="/v1/invoiceitems"))
-    dying(root, practice, NOW + timedelta(hours=1), Death("after", path="/v1/invoiceitems", number=2))
-    yesterday = NOW - timedelta(days=2)
-    found = pushed(root, yesterday)
-    settle(root, practice, NOW + timedelta(hours=26))
-    assert found
-    assert wrong(root, practice) == []
-    assert states(root) == {"sent": 4}
+def test_the_sdk_tries_a_lock_timeout_again_only_where_told_to(practice, acme, monkeypatch):
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
+    practice.faults.add(Fault("lock_timeout", saved=False))
+    assert item(client_of(practice, retries=1), acme, "k").id
+    practice.faults.add(Fault("lock_timeout"))
+    assert failing(lambda: item(client_of(practice, retries=1), acme, "k2")).http_status == 429
+    assert len(practice.calls) == 3
+
+
+def test_the_sdk_gets_the_first_answer_when_it_tries_a_dropped_call_again(practice, acme, monkeypatch):
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
+    practice.faults.add(Fault("drop"))
+    assert is_replayed(item(client_of(practice, retries=1), acme, "k"))
+    assert len(practice.items(acme)) == 1
+
+
+def test_an_error_rolled_forward_shows_later_with_the_time_of_the_call(practice, client, acme):
+    start = practice.clock.now()
+    practice.faults.add(Fault("error_later", seconds=3600))
+    failing(lambda: item(client, acme, "k", metadata={"line_key": "l"}))
+    practice.clock.advance(3599)
+    assert client.v1.invoice_items.list({"customer": acme}).data == []
+    practice.clock.advance(1)
+    (late,) = client.v1.invoice_items.list({"customer": acme}).data
+    assert (late.metadata["line_key"], late.date) == ("l", start)
+    practice.clock.advance(10**6)
+    assert len(practice.items(acme)) == 1
+
+
+def test_a_client_that_gives_up_waiting_has_still_asked(practice, acme):
+    practice.faults.add(Fault("slow", seconds=0.5))
+    error = failing(lambda: item(client_of(practice, timeout=0.1), acme, "k"))
+    assert (type(error), error.http_status) == (stripe.APIConnectionError, None)
+    assert is_replayed(_until_not_in_use(client_of(practice), acme))
+    assert len(practice.items(acme)) == 1
+
+
+def _until_not_in_use(client, customer):
+    while True:
+        try:
+            return item(client, customer, "k")
+        except stripe.APIError as error:
+            if error.http_status != 409:
+                raise
+            threading.Event().wait(0.05)
+
+
+def test_faults_meet_the_calls_they_are_meant_for(practice, client, acme):
+    practice.add_customer("cus_other")
+    practice.faults.add(
+        Fault("reset", customer="cus_other"),
+        Fault("unavailable", method="POST", path="/v1/invoices/[^/]+/finalize"),
+        Fault("limited", key="k.*"),
+        Fault("error", path="/v1/invoiceitems", after=2, saved=False),
+    )
+    outcomes: list[str | int | None] = []
+    for customer, key in [(acme, "a"), ("cus_other", "b"), ("cus_other", "c"), (acme, "k1"), (acme, "k1"), (acme, "d")]:
+        try:
+            item(client, customer, key)
+            outcomes.append("made")
+        except stripe.StripeError as error:
+            outcomes.append(error.http_status)
+    assert outcomes == ["made", None, "made", 429, 500, "made"]
+    draft = client.v1.invoices.create({"customer": acme})
+    assert failing(lambda: client.v1.invoices.finalize_invoice(draft.id)).http_status == 503
+    assert client.v1.invoices.finalize_invoice(draft.id).status == "paid"
+
+
+def test_a_fault_by_chance_falls_the_same_way_each_time(practice, client, acme):
+    runs = []
+    for _ in range(2):
+        practice.faults.clear()
+        practice.faults.add(Fault("limited", times=None, probability=0.3, seed=7))
+        run = ""
+        for _ in range(30):
+            try:
+                client.v1.customers.retrieve(acme)
+                run += "."
+            except stripe.RateLimitError:
+                run += "x"
+        runs.append(run)
+    assert runs[0] == runs[1]
+    assert 3 <= runs[0].count("x") <= 15
+
+
+def test_latency_does_not_make_calls_wait_for_each_other(practice, acme):
+    practice.settings.latency_ms = 200
+    start = time.monotonic()
+    with ThreadPoolExecutor(10) as pool:
+        made = list(pool.map(lambda n: item(client_of(practice), acme, f"k{n}").id, range(10)))
+    assert len(set(made)) == 10
+    assert time.monotonic() - start < 1.5  # one after the other: 2
+    calls = practice.calls
+    assert max(call.started for call in calls) < min(call.ended for call in calls)
+
+
+def test_a_limiter_lets_so_many_pass_in_a_second(practice, client, acme):
+    practice.settings.endpoint_rate = 5
+    for _ in range(5):
+        item(client, acme)
+    for _ in range(2):
+        error = failing(lambda: item(client, acme), stripe.RateLimitError)
+        assert error.headers["Stripe-Rate-Limited-Reason"] == "endpoint-rate"
+    assert len(practice.items(acme)) == 5
+    assert client.v1.customers.retrieve(acme).id == acme  # another endpoint
+    practice.settings.endpoint_rate, practice.settings.account_rate = None, 1
+    assert failing(lambda: client.v1.customers.retrieve(acme)).headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+
+
+def test_two_writers_for_one_customer_get_in_each_others_way_if_wished(practice, acme):
+    practice.settings.customer_lock, practice.settings.latency_ms = True, 150
+    practice.add_customer("cus_other")
+    with ThreadPoolExecutor(3) as pool:
+        futures = [
+            pool.submit(item, client_of(practice), to, to + str(n)) for n, to in enumerate([acme, acme, "cus_other"])
+        ]
+        errors: list[Any] = [error for future in futures if (error := future.exception())]
+    assert [(type(error), error.error.code) for error in errors] == [(stripe.RateLimitError, "lock_timeout")]
+    assert len(practice.items("cus_other")) == 1
+
+
+def test_ten_threads_with_the_same_keys_make_each_item_once(practice, client, acme):
+    keys = [f"k{n % 40}" for n in range(200)]  # each five times, much of it at once
+
+    def send(key: str) -> Any:
+        try:
+            return item(client, acme, key, metadata={"line_key": key}).id
+        except stripe.APIError as error:
+            if error.http_status != 409:
+                raise
+            return None
+
+    with ThreadPoolExecutor(10) as pool:
+        made = set(pool.map(send, keys)) - {None}
+    rows = practice.items(acme)
+    assert len(rows) == 40 == len({row["metadata"]["line_key"] for row in rows})
+    assert made == {row["id"] for row in rows}
+
+
+def test_a_fault_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="there are reset"):
+        Fault("gremlin")
