@@ -32,9 +32,31 @@ billable as (
             when of_field = 'actor' then actor
             when of_field is not null then json_extract_string(context, {{ json_pointer('of_field') }})
         end as of_value,
-        if(is_clamped, if(aggregate = 'cost', {{ femto('cost') }}, {{ nano('quantity') }}), null) as units
+        case
+            when is_clamped and aggregate = 'cost' then {{ femto('cost') }}
+            when is_clamped then {{ nano('quantity') }}
+        end as units
     from rated
     where aggregate is not null and not is_pooled and state = 'billable'
+),
+
+valued as (
+    select
+        *,
+        case
+            when is_clamped
+                then least(
+                        greatest(
+                            fixed + case aggregate
+                                when 'cost' then {{ times_ratio('units', 'rate_num', 'rate_den', 15) }}
+                                else {{ times_ratio('units', 'rate_num', 'rate_den') }}
+                            end,
+                            min_amount
+                        ),
+                        max_amount
+                    )
+        end as owed
+    from billable
 ),
 
 final as (
@@ -50,21 +72,8 @@ final as (
             when 'unique_count'
                 then cast(count(distinct of_value) filter (where aggregate = 'unique_count') as hugeint) * 1000000000
         end as units,
-        cast(
-            sum(
-                least(
-                    greatest(
-                        fixed + case aggregate
-                            when 'cost' then {{ times_ratio('units', 'rate_num', 'rate_den', 15) }}
-                            else {{ times_ratio('units', 'rate_num', 'rate_den') }}
-                        end,
-                        min_amount
-                    ),
-                    max_amount
-                )
-            ) filter (where is_clamped) as decimal(38, 18)
-        ) as clamped
-    from billable
+        cast(sum(owed) as decimal(38, 18)) as clamped
+    from valued
     group by subscription_id, period_start, plan, meter
 )
 
