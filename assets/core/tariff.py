@@ -110,7 +110,7 @@ def has_room(charge: Charge, meter: Meter) -> bool:
     per, free, size = package(charge, meter)
     if meter.aggregate == "time_weighted" and per > 1:
         return False
-    return max(per * MOST * 10 ** digits(meter), free * _longest(meter), size * _longest(meter)) <= LARGEST // 4
+    return max(per * MOST * int(10 ** digits(meter)), free * _longest(meter), size * _longest(meter)) <= LARGEST // 4
 
 
 def _longest(meter: Meter) -> int:
