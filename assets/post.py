@@ -19,6 +19,7 @@ from assets.core.catalogue.problems import no_version
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.landing import clear_batch, clear_links, raw_texts
+from assets.limits import refuse_beyond
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
@@ -149,6 +150,7 @@ def post(
 ) -> dict[str, Any]:
     """Enter tonight into the books, with what was decided for it; the counts of the run."""
     refuse_unpriced(con)
+    refuse_beyond(con)
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:

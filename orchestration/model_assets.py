@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import parity, shown
+from assets import limits, parity, shown
 from assets.night import Night
 from assets.post import refuse_unpriced
 from assets.progress import tell
@@ -49,7 +49,10 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
     def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         failed: list[str] = []
         results = build(night.root)
+        broken = [it for it in results if it.node.resource_type == "model" and it.status not in ("success", "skipped")]
         with night.connect() as con:
+            for it in broken:
+                limits.refuse_overflow(con, str(it.message))
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
             for alert in parity.alerts(con):
                 tell("warning", alert)

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from assets import parity, publish, verbs, warehouse
+from assets import limits, parity, publish, verbs, warehouse
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
@@ -41,7 +41,11 @@ def make_models(con: duckdb.DuckDBPyConnection) -> None:
     """Every model, as dbt would make it."""
     con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
     for model in dbt.compiled_models().values():
-        con.execute(model)
+        try:
+            con.execute(model)
+        except duckdb.Error as failure:
+            limits.refuse_overflow(con, str(failure))
+            raise
 
 
 def _gate(con: duckdb.DuckDBPyConnection) -> None:

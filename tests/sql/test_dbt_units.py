@@ -145,6 +145,13 @@ ATTO = "0.000000000000000001"
 
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
+    # the grain of every model
+    ("no_two_rows_share_a_key", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
+    ("no_two_rows_share_a_key", "UPDATE int_periods__reckoned SET subscription_id = NULL"),
+    ("no_two_rows_share_a_key", "INSERT INTO int_parity__scope FROM int_parity__scope"),
+    ("no_two_rows_share_a_key", "INSERT INTO int_parity__seam (comparison) VALUES ('c'), ('c')"),
+    ("no_two_rows_share_a_key", "INSERT INTO books.quarantine FROM books.quarantine"),
+    ("no_two_rows_share_a_key", "INSERT INTO landing.files FROM landing.files"),
     # from rows to the ledger
     ("every_row_ends_once", "DELETE FROM int_batch__placed WHERE raw_line = 3"),
     ("every_row_ends_once", "INSERT INTO int_batch__placed FROM int_batch__placed WHERE raw_line = 3"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 from assets.core import tariff
@@ -17,6 +18,9 @@ from assets.core.catalogue.problems import Problems, sentence, shown
 from assets.core.catalogue.read_accounts import BASELINES, read_accounts
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+
+# Of one amount that is billed as it stands: in minor units of any currency it leaves a line room for usage beside it.
+MOST_AT_ONCE = 10**15
 
 
 def load(
@@ -57,7 +61,8 @@ def load(
     for check in CHECKS:
         problems.mistakes.extend(check(draft))
     if not problems.mistakes:
-        problems.mistakes.extend(_prices_too_fine(plans_named, plans or {}, sound_meters))
+        problems.mistakes.extend(_prices_beyond(plans_named, plans or {}, sound_meters))
+    problems.mistakes.extend(_baselines_beyond(rows.baselines))
     if problems.mistakes:
         raise Refusal(problems)
 
@@ -85,16 +90,31 @@ def load(
     )
 
 
-def _prices_too_fine(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+def _prices_beyond(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+    """Prices that leave no room to reckon with them exactly."""
     for plan in plans.values():
         for version in plan.versions:
+            place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
             for charge in version.charges:
                 if not tariff.fits(charge, meters[charge.meter]):
-                    place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
                     odd = (
                         f"the price of {charge.meter} and the meter's divide_by have too many digits to divide exactly"
                     )
                     yield sentence(place, odd, "give the price or divide_by fewer digits")
+                elif not tariff.has_room(charge, meters[charge.meter]):
+                    odd = f"the tiers or packages of {charge.meter} reach beyond 20 digits, where money ends"
+                    yield sentence(place, odd, "write smaller bounds, sizes or prices, or a smaller divide_by")
+            if version.minimum > MOST_AT_ONCE:
+                yield sentence(place, f"minimum is {version.minimum}", f"write at most {MOST_AT_ONCE}")
+            if Fraction(version.refresh_basis) * Fraction(version.refresh_rate) >= tariff.MOST:
+                odd = "daily_refresh.basis x rate reaches beyond 20 digits, where money ends"
+                yield sentence(place, odd, "write a smaller basis or rate")
+
+
+def _baselines_beyond(baselines: Iterable[Baseline]) -> Iterator[str]:
+    for row in baselines:
+        if abs(row.amount) > MOST_AT_ONCE:
+            yield sentence(f"{BASELINES} line {row.line}:", f"amount is {row.amount}", f"write at most {MOST_AT_ONCE}")
 
 
 def _digest(files: Iterable[Path]) -> str:
