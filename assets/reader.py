@@ -63,11 +63,11 @@ class Answer:
         while rows := self.cursor.fetchmany(1000):
             yield from rows
 
-    def table(self, characters: int = MOST_CHARACTERS) -> tuple[Table, bool]:
-        """The first rows as a table, texts cut to so many characters; and whether there are more rows."""
+    def table(self) -> tuple[Table, bool]:
+        """The first rows as a table, and whether there are more."""
         rows = self.cursor.fetchmany(MOST_ROWS + 1)
         columns = tuple(Column(name, is_number) for name, is_number in zip(self.columns, self.numbers, strict=True))
-        cells = [[_shown(value, characters) for value in row] for row in rows[:MOST_ROWS]]
+        cells = [[_shown(value) for value in row] for row in rows[:MOST_ROWS]]
         return Table("", columns, cells), len(rows) > MOST_ROWS
 
 
@@ -113,10 +113,10 @@ def jsonable(value: Any) -> Any:
     return text(value)
 
 
-def _shown(value: Any, characters: int) -> str:
+def _shown(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, Decimal):
         return plain(value)
     line = " ".join(text(value).splitlines())
-    return line if len(line) <= characters else line[: characters - 1] + "…"
+    return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import readline
+import shutil
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,11 +28,9 @@ A statement ends with ; and may take several lines. Ctrl-C drops it, Ctrl-D leav
   .example NAME      run one of them
   .help  .quit"""
 
-_TABLES = (
-    "SELECT table_name AS \"table\", comment AS holds FROM duckdb_tables() WHERE schema_name = 'billing' ORDER BY 1"
-)
+_TABLES = "SELECT table_name, comment FROM duckdb_tables() WHERE schema_name = 'billing' ORDER BY 1"
 _COLUMNS = """
-    SELECT column_name AS "column", lower(data_type) AS type, comment AS means FROM duckdb_columns()
+    SELECT column_name, lower(data_type) || '. ' || coalesce(comment, '') FROM duckdb_columns()
     WHERE schema_name = 'billing' AND table_name = ? ORDER BY column_index"""
 _WORDS = "select from where group by all order having join using left limit distinct count sum filter over with as desc"
 
@@ -101,9 +101,9 @@ class Shell:
         if command == ".help":
             self.voice.show([Text(HELP)])
         elif command == ".tables":
-            self._describe(_TABLES)
+            self._describe(_TABLES, [])
         elif command == ".columns":
-            self._columns(rest)
+            self._describe(_COLUMNS, [rest])
         elif command == ".examples":
             examples.listed(self.voice)
         elif command == ".example":
@@ -116,14 +116,16 @@ class Shell:
         else:
             self._ask(statement)
 
-    def _columns(self, table: str) -> None:
-        if not self.con.execute(_COLUMNS, [table]).fetchall():
-            raise Refusal(f"There is no table {table!r}; .tables names them all.")
-        self._describe(_COLUMNS.replace("?", "'" + table.replace("'", "''") + "'"))
-
-    def _describe(self, sql: str) -> None:
-        for answer in reader.answers(self.con, sql):
-            self.voice.show([answer.table(characters=1000)[0]])
+    def _describe(self, sql: str, values: list[str]) -> None:
+        """Names, and what they mean beside them, wrapped to the terminal."""
+        found = self.con.execute(sql, values).fetchall()
+        if not found:
+            raise Refusal(f"There is no table {values[0]!r}; .tables names them all.")
+        indent = max(len(name) for name, _ in found) + 2
+        width = max(shutil.get_terminal_size().columns - indent, 40)
+        for name, means in found:
+            first, *others = textwrap.wrap(means or "", width) or [""]
+            print(f"{name:<{indent}}{first}", *(" " * indent + line for line in others), sep="\n")
 
     def _ask(self, sql: str) -> None:
         for answer in reader.answers(self.con, sql):
