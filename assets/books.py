@@ -16,6 +16,7 @@ import duckdb
 from assets.core.catalogue.models import ClosedPeriod
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.inputs import TABLES as INPUTS
 
 # The terms and price lists that a period was reckoned with.
 _SLICE = """
@@ -86,6 +87,9 @@ TABLES = {
         decision VARCHAR NOT NULL, subject VARCHAR NOT NULL, because VARCHAR NOT NULL, as_of TIMESTAMP NOT NULL,
         detail JSON NOT NULL, PRIMARY KEY (decision, subject, as_of)""",
     "books.runs": "run_id VARCHAR PRIMARY KEY, as_of TIMESTAMP NOT NULL, outcome VARCHAR NOT NULL, counts JSON NOT NULL",
+    # The events that were handed over to whoever listens to them.
+    "books.announced": "event_id VARCHAR PRIMARY KEY, announced_as_of TIMESTAMP NOT NULL",
+    **INPUTS,
 }
 
 

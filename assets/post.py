@@ -18,6 +18,7 @@ from assets.books import Decision, record
 from assets.core.catalogue.problems import no_version
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.inputs import mark_posted
 from assets.landing import clear_batch, clear_links, raw_texts
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
@@ -154,6 +155,7 @@ def post(
         for decision in decisions:
             record(con, decision)
         clear_batch(con)
+        mark_posted(con)
         counts = count_run(con)
         con.execute(
             "INSERT OR REPLACE INTO books.runs VALUES (?, ?, 'done', ?)",

@@ -27,6 +27,7 @@ TABLES = {
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",
     "decisions": "as_of, decision, subject",
+    "events": "happened_at, event, event_id",
 }
 
 

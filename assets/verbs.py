@@ -15,10 +15,11 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import books, parity, post, publish, shown
+from assets import announce, books, inputs, metrics, parity, post, publish, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
+from assets.core.refusal import Refusal
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
@@ -32,6 +33,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     ensure_tables(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
+    inputs.remember(con, workspace, as_of)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
     return loaded
@@ -123,6 +125,31 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     )
 
 
+def announced(night: Night) -> dg.MaterializeResult[None]:
+    """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
+    try:
+        listener = announce.posthog()
+    except Refusal as refusal:  # the money is done: nobody who only listens stops a night
+        tell("warning", str(refusal))
+        listener = None
+    if listener is None:
+        return dg.MaterializeResult(metadata={"listener": "none"})
+    with night.connect() as con:
+        done = announce.announce(con, night.clock, listener)
+    counts = {"sent": done.sent, "waiting": done.waiting}
+    tell("announced", f"{done.sent} events sent to PostHog", **counts)
+    if done.waiting:
+        tell("warning", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
+    return dg.MaterializeResult(metadata={"listener": "PostHog", **counts})
+
+
+def measured(night: Night) -> dg.MaterializeResult[None]:
+    """What a monitor reads, in OpenMetrics' text; written too when a step before has failed."""
+    with night.connect() as con:
+        file = metrics.write(con, night.root)
+    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file)})
+
+
 def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
@@ -143,6 +170,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
         asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
+        asset(group_name="published", kinds={"duckdb"}, deps=["published"])(announced),
+        asset(group_name="published", kinds={"duckdb"}, deps=["announced"])(measured),
     ]
 
 
