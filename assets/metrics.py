@@ -72,7 +72,9 @@ FAMILIES = {
     "quarantine_oldest_timestamp_seconds": Family(
         "gauge",
         "When the oldest row held was first seen.",
-        f"SELECT source, reason, {_seconds('epoch_us(min(first_seen))')} FROM books.quarantine GROUP BY ALL ORDER BY ALL",
+        f"""
+        SELECT source, reason, {_seconds("epoch_us(min(first_seen))")}
+        FROM books.quarantine GROUP BY ALL ORDER BY ALL""",
     ),
     "files_without_source": Family(
         "gauge",
