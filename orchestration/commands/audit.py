@@ -70,9 +70,10 @@ def _bundle(voice: Voice, workspace: Path, period: str, out: Path | None) -> Non
             f"The inputs of the night of {night} were not kept, so the bundle can't be replayed.",
             {"as_of": night},
         )
+    holds = f"{counted(made.periods, 'closed period')} of {period}, {counted(made.nights, 'night')}"
     voice.say(
         "audit",
-        f"{counted(made.periods, 'closed period')} of {period}, {counted(made.nights, 'night')} up to {format_instant(made.as_of)}: {file}",
+        f"{holds} up to {format_instant(made.as_of)}: {file}",
         {
             "period": period,
             "file": str(file),

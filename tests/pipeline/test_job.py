@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import progress, publish
+from assets import progress, publish, reader
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from orchestration import dbt
@@ -255,6 +255,18 @@ def test_a_reader_keeps_the_night_it_opened(tmp_path: Path) -> None:
         said, _ = reader.communicate("now\n")
     assert said.splitlines() == [f"({len(one['ledger'])}, {len(one['runs'])})" for one in (old, new)]
     assert len(new["ledger"]) > len(old["ledger"]) > 0
+
+
+def test_every_table_and_column_says_what_it_is(billed: Path) -> None:
+    with reader.opened(billed) as con:
+        mute = con.execute("""
+            SELECT table_name, column_name FROM (
+                SELECT schema_name, table_name, '' AS column_name, comment FROM duckdb_tables()
+                UNION ALL SELECT schema_name, table_name, column_name, comment FROM duckdb_columns())
+            WHERE schema_name = 'billing' AND coalesce(comment, '') = ''""").fetchall()
+        assert mute == []
+        tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'billing'").fetchall()
+        assert {name for (name,) in tables} == set(publish.TABLES)
 
 
 def test_strange_names_reach_the_reader_as_they_are(tmp_path: Path) -> None:
