@@ -95,7 +95,8 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         decisions = parity.refuse_unclean(con, night.clock, night.force)
         counts = post.post(con, night.root, night.clock, decisions)
         shown.weigh(con)
-        metadata = shown.books(con)
+        metadata = shown.books(con) | shown.billed(con)
+        absent = shown.absent(con)
         wrong = {check: shown.table(con, query) for check, query in shown.AFTERWARDS.items()}
     tell(
         "posted",
@@ -108,6 +109,12 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
     yield dg.MaterializeResult(metadata={**counts, **metadata})
     for check, rows in wrong.items():
         yield dg.AssetCheckResult(check_name=check, passed=rows is None, metadata={"rows": rows or "none"})
+    yield dg.AssetCheckResult(
+        check_name="the_last_closed_day_is_present",
+        passed=absent is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"sources": dg.MetadataValue.md(absent or "none")},
+    )
     failed = [f"check {check} failed; nothing was published. Rows:\n{rows}" for check, rows in wrong.items() if rows]
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
@@ -117,7 +124,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     """The file that readers open, replaced whole, and the same tables as CSV and Parquet."""
     with night.connect() as con:
         rows = publish.publish(con, night.root)
-        metadata = shown.published(con)
+        metadata = shown.published(con) | shown.unbilled(con)
     file = night.root / "published" / "tallyhouse.duckdb"
     tell("published", str(file), **rows)
     return dg.MaterializeResult(
@@ -150,6 +157,16 @@ def measured(night: Night) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file)})
 
 
+# What all nights have left behind; the models read it, and posted alone writes it.
+system_of_record = dg.AssetSpec(
+    "books",
+    group_name="books",
+    kinds={"duckdb"},
+    owners=["team:billing"],
+    description="The system of record: ledger, quarantine, closes, lines and credits of all nights before.",
+)
+
+
 def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
@@ -163,6 +180,11 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
             "nothing_has_leaked",
             asset="posted",
             description="Of every day and meter, what was received is in the books with one fate, to the last digit.",
+        ),
+        dg.AssetCheckSpec(
+            "the_last_closed_day_is_present",
+            asset="posted",
+            description="Every source that had usage in the week before has some on the last whole day; it warns.",
         ),
     ]
     return [

@@ -29,7 +29,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for root in (PROJECT, MODELS):
         for file in sorted(root.rglob("*")):
-            if file.suffix in (".sql", ".yml") and "target" not in file.parts:
+            if file.suffix in (".sql", ".yml", ".md") and "target" not in file.parts:
                 digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
