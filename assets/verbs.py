@@ -23,6 +23,9 @@ from assets.core.refusal import Refusal
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
+from assets.push import push
+from assets.push.client import refuse_wrong_key
+from assets.push.outbox import Clock, ensure_outbox
 
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
 
@@ -30,9 +33,11 @@ POOL = "warehouse"  # one writer: steps that open the warehouse wait for each ot
 def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> Catalogue:
     """Check the catalogue and account files whole, then put them into the warehouse; the first thing a night does."""
     books.ensure_books(con)
+    ensure_outbox(con)
     ensure_tables(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
+    refuse_wrong_key(loaded.settings)
     inputs.remember(con, workspace, as_of)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
@@ -132,6 +137,15 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     )
 
 
+def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
+    """Lines of the live book at Stripe, each exactly once; then what became of them, for readers too."""
+    with night.connect() as con:
+        loaded = load(night.root, books.closed_periods(con), night.clock)
+        counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        metadata = shown.pushed(con)
+    return dg.MaterializeResult(metadata={**counts, **metadata})
+
+
 def announced(night: Night) -> dg.MaterializeResult[None]:
     """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
     try:
@@ -192,7 +206,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
         asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
-        asset(group_name="published", kinds={"duckdb"}, deps=["published"])(announced),
+        asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
+        asset(group_name="published", kinds={"duckdb"}, deps=["pushed"])(announced),
         asset(group_name="published", kinds={"duckdb"}, deps=["announced"])(measured),
     ]
 
