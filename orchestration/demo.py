@@ -25,7 +25,7 @@ from assets.core.page import billed, counted
 from assets.practice import PracticeStripe
 from assets.push.client import BASE, KEY
 from data import DEMO
-from orchestration.run import night
+from orchestration.run import night, push
 
 _NO_KEY = {KEY: "sk_test_practice"}
 _SETTINGS = "catalog/workspace.yaml"
@@ -49,6 +49,8 @@ def play(workspace: Path) -> None:
                 progress.tell("night", f"as of {format_instant(as_of)}. {each['story']}", as_of=format_instant(as_of))
                 _meet_customers(practice, workspace)
                 night(workspace, as_of, yes=True)
+        if len(done) == len(nights):
+            push(workspace)  # the last night may have been killed on its way to Stripe
         _tell_what_arrived(practice)
 
 
