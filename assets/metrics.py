@@ -125,13 +125,13 @@ FAMILIES = {
     ),
     "lines": Family(
         "gauge",
-        "Lines by state; parked ones wait for someone to mend something.",
-        "SELECT book, state, count(*) FROM books.lines GROUP BY ALL ORDER BY ALL",
+        "Lines of the current book by state; parked ones wait for someone to mend something.",
+        "SELECT state, count(*) FROM billing.invoice_items GROUP BY ALL ORDER BY ALL",
     ),
     "lines_amount_minor": Family(
         "gauge",
         "The amounts of lines by state, in minor units.",
-        "SELECT book, state, currency, sum(amount_minor) FROM books.lines GROUP BY ALL ORDER BY ALL",
+        "SELECT state, currency, sum(amount_minor) FROM billing.invoice_items GROUP BY ALL ORDER BY ALL",
     ),
     # Two counts of the same usage.
     "parity_hours": Family(

@@ -27,6 +27,7 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
     as_of: str | None = None
     force: bool = False  # go live although parity is not clean
     yes: bool = False  # the first lines may go to Stripe
+    retries: int = 0  # of a push that Stripe could not be reached for; whoever sits at a prompt is told at once
 
     _clock: datetime = PrivateAttr()
 

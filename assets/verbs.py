@@ -23,10 +23,11 @@ from assets.core.refusal import Refusal
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
-from assets.push import push
+from assets.push import Waiting, push
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 
+RETRY_SECONDS = 300  # long enough for a network to come back; the push has tried for a while by itself
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
 
 
@@ -141,7 +142,12 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
     """Lines of the live book at Stripe, each exactly once; then what became of them, for readers too."""
     with night.connect() as con:
         loaded = load(night.root, books.closed_periods(con), night.clock)
-        counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        try:
+            counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        except Waiting as waiting:
+            if waiting.may_pass and night.retries:
+                raise dg.RetryRequested(max_retries=night.retries, seconds_to_wait=RETRY_SECONDS) from waiting
+            raise
         metadata = shown.pushed(con)
     return dg.MaterializeResult(metadata={**counts, **metadata})
 

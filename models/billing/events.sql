@@ -16,6 +16,13 @@ closes as (
     semi join settings on closes.book = settings.book
 ),
 
+-- Where a line stands is said in one place.
+sent as (
+    select lines.*
+    from lines
+    semi join {{ ref('invoice_items') }} as items on lines.line_id = items.line_id and items.state = 'sent'
+),
+
 happened as (
     select
         'period_closed' as event,
@@ -52,8 +59,7 @@ happened as (
         line_id,
         amount_minor,
         currency
-    from lines
-    where state = 'sent'
+    from sent
 ),
 
 final as (
