@@ -19,6 +19,8 @@ from assets import books, parity, post, publish, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
+from assets.gate.asset import gate, gate_specs
+from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
@@ -30,6 +32,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     """Check the catalogue and account files whole, then put them into the warehouse; the first thing a night does."""
     books.ensure_books(con)
     ensure_tables(con)
+    ensure_gate(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
     write_catalogue(con, loaded, as_of)
@@ -141,7 +144,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
-        asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
+        asset(group_name="gate", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=gate_specs())(gate),
+        asset(group_name="books", kinds={"duckdb"}, deps=["gate"], check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
     ]
 
