@@ -7,6 +7,7 @@ not take waits for the next one. Nothing is sent unless TALLYHOUSE_POSTHOG_KEY i
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from assets.core.refusal import Refusal
 # So few are sent twice when a run is killed; a night of twenty thousand closes is forty requests of the library's.
 AT_ONCE = 500
 HOST = "https://us.i.posthog.com"
+NOBODY = "tallyhouse"  # whom an event is about that is about no account
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,27 @@ def pending(con: duckdb.DuckDBPyConnection) -> list[Event]:
     """Events that nobody was told of yet, the oldest first."""
     found = con.execute("""
         SELECT event_id, event, happened_at::TIMESTAMP, account_id,
-               subscription_id, period_start::TIMESTAMP, line_id, amount_minor, currency
+               subscription_id, period_start::TIMESTAMP, line_id, amount_minor, currency, detail
         FROM billing.events e WHERE NOT EXISTS (FROM books.announced a WHERE a.event_id = e.event_id)
         ORDER BY happened_at, event, event_id""")
-    events = []
-    for event_id, event, at, account_id, subscription_id, period_start, line_id, amount_minor, currency in iter(
-        found.fetchone, None
-    ):
-        properties = {
-            "subscription_id": subscription_id,
-            "period_start": format_instant(period_start.replace(tzinfo=UTC)),
-            "line_id": line_id,
-            "amount_minor": amount_minor,
-            "currency": currency,
-        }
-        events.append(Event(event_id, event, at.replace(tzinfo=UTC), account_id, properties))
-    return events
+    return [_event(*row) for row in found.fetchall()]
+
+
+def _event(
+    event_id: str, event: str, at: datetime, account_id: str | None,
+    subscription_id: str | None, period_start: datetime | None, line_id: str | None,
+    amount_minor: int | None, currency: str | None, detail: str | None,
+) -> Event:  # fmt: skip
+    properties = {
+        "subscription_id": subscription_id,
+        "period_start": period_start and format_instant(period_start.replace(tzinfo=UTC)),
+        "line_id": line_id,
+        "amount_minor": amount_minor,
+        "currency": currency,
+        **json.loads(detail or "{}"),
+    }
+    known = {name: value for name, value in properties.items() if value is not None}
+    return Event(event_id, event, at.replace(tzinfo=UTC), account_id or NOBODY, known)
 
 
 def announce(con: duckdb.DuckDBPyConnection, as_of: datetime, listener: Listener) -> Announced:

@@ -29,6 +29,8 @@ def _seconds(microseconds: str) -> str:
     return f"({microseconds})::DECIMAL(20, 0) * 0.000001::DECIMAL(6, 6)"
 
 
+_JUDGED = "SELECT max(as_of) FROM gate.nights"
+
 FAMILIES = {
     # The night.
     "night_begun_timestamp_seconds": Family(
@@ -132,6 +134,25 @@ FAMILIES = {
         "gauge",
         "The amounts of lines by state, in minor units.",
         "SELECT state, currency, sum(amount_minor) FROM billing.invoice_items GROUP BY ALL ORDER BY ALL",
+    ),
+    # The gate, by the last night that it judged.
+    "gate_stopped": Family(
+        "gauge",
+        "1 while the last night was stopped by its checks.",
+        "SELECT (verdict = 'stops')::INT FROM gate.nights ORDER BY as_of DESC LIMIT 1",
+    ),
+    "gate_checks": Family(
+        "gauge",
+        "Checks by what they meant for the night.",
+        f"SELECT suite, verdict, count(*) FROM gate.checks WHERE as_of = ({_JUDGED}) GROUP BY ALL ORDER BY ALL",
+    ),
+    "gate_money": Family(
+        "gauge",
+        "What the night would bill, or has billed, in currency units.",
+        f"""
+        SELECT currency, (money ->> currency)::DECIMAL(38, 12) FROM (
+            SELECT money, unnest(json_keys(money)) AS currency FROM gate.nights WHERE as_of = ({_JUDGED}))
+        ORDER BY currency""",
     ),
     # Two counts of the same usage.
     "parity_hours": Family(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -83,6 +83,15 @@ def levels_below_zero(con: duckdb.DuckDBPyConnection, most: int = 20) -> list[st
     ]
     rest = len(found) - most
     return [*sentences, f"{rest} more accounts have a level below zero."] if rest > 0 else sentences
+
+
+def check_rows(con: duckdb.DuckDBPyConnection, as_of: datetime, check: str) -> str | None:
+    """The first rows that a check found."""
+    return table(
+        con,
+        f"""SELECT row_no, currency, at_stake, found FROM gate.check_rows
+        WHERE as_of = TIMESTAMP '{as_of:%Y-%m-%d %H:%M:%S.%f}' AND check_name = '{check}' ORDER BY row_no LIMIT 20""",
+    )
 
 
 def row_counts(con: duckdb.DuckDBPyConnection, models: list[str]) -> dict[str, Metadata]:

@@ -20,6 +20,8 @@ from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.refusal import Refusal
+from assets.gate.asset import gate, gate_specs
+from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
@@ -36,6 +38,8 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     books.ensure_books(con)
     ensure_outbox(con)
     ensure_tables(con)
+    ensure_gate(con)
+    books.remember_stops(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
     refuse_wrong_key(loaded.settings)
@@ -210,7 +214,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
-        asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
+        asset(group_name="gate", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=gate_specs())(gate),
+        asset(group_name="books", kinds={"duckdb"}, deps=["gate"], check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
         asset(group_name="published", kinds={"duckdb"}, deps=["pushed"])(announced),

@@ -23,6 +23,13 @@ sent as (
     semi join {{ ref('invoice_items') }} as items on lines.line_id = items.line_id and items.state = 'sent'
 ),
 
+-- A night that is judged again is no longer stopped in the gate's own table.
+stops as (
+    select as_of, lines, money from {{ source('gate', 'nights') }} where verdict = 'stops'
+    union
+    select as_of, lines, money from {{ source('books', 'gate_stops') }}
+),
+
 happened as (
     select
         'period_closed' as event,
@@ -60,6 +67,13 @@ happened as (
         amount_minor,
         currency
     from sent
+    union all by name
+    select
+        'gate_stopped' as event,
+        strftime(as_of, '%Y-%m-%dT%H:%M:%S.%fZ') as subject,
+        as_of as happened_at,
+        json_object('lines', lines, 'money', money) as detail
+    from stops
 ),
 
 final as (
@@ -72,7 +86,8 @@ final as (
         {{ instant('period_start') }} as period_start,
         line_id,
         amount_minor,
-        currency
+        currency,
+        detail
     from happened
 )
 
