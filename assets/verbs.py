@@ -24,7 +24,7 @@ from assets.gate.asset import gate, gate_specs
 from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
-from assets.progress import tell
+from assets.progress import tell, warn
 from assets.push import Waiting, push
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
@@ -67,7 +67,7 @@ def catalogue(night: Night) -> dg.MaterializeResult[None]:
         loaded = take_in(con, night.root, night.clock)
         periods = shown.one(con, "SELECT count(*) FROM catalog.periods")
     for warning in loaded.warnings:
-        tell("warning", warning)
+        warn("catalogue", warning)
     counts = {
         "plans": len(loaded.plans),
         "meters": len(loaded.meters),
@@ -85,7 +85,7 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
         result = bring_in(con, night.root, night.clock)
         metadata = shown.batch(con)
     for warning in result.warnings:
-        tell("warning", warning)
+        warn("file_without_source", warning)
     counts = {"files": len(result.files), "rows": result.rows, "ignored": result.ignored, "usages": result.usages}
     tell(
         "landed",
@@ -161,7 +161,7 @@ def announced(night: Night) -> dg.MaterializeResult[None]:
     try:
         listener = announce.posthog()
     except Refusal as refusal:  # the money is done: nobody who only listens stops a night
-        tell("warning", str(refusal))
+        warn("listener", str(refusal))
         listener = None
     if listener is None:
         return dg.MaterializeResult(metadata={"listener": "none"})
@@ -170,7 +170,7 @@ def announced(night: Night) -> dg.MaterializeResult[None]:
     counts = {"sent": done.sent, "waiting": done.waiting}
     tell("announced", f"{done.sent} events sent to PostHog", **counts)
     if done.waiting:
-        tell("warning", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
+        warn("listener", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
     return dg.MaterializeResult(metadata={"listener": "PostHog", **counts})
 
 

@@ -38,7 +38,7 @@ def nightly(
         clock = as_of or wall_clock()
         voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
         night(workspace.resolve(), clock, force, yes)
-        voice.say("done", "the night is in the books", {})
+        voice.say("done", "the night is in the books", {"as_of": format_instant(clock)})
 
 
 @app.command()

@@ -13,7 +13,7 @@ from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
 from assets.night import Night
 from assets.post import refuse_unpriced
-from assets.progress import tell
+from assets.progress import tell, warn
 from assets.verbs import POOL, one_by_one
 from orchestration.dbt import build, findings
 
@@ -53,7 +53,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         with night.connect() as con:
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
             for alert in parity.alerts(con):
-                tell("warning", alert)
+                warn("parity_alert", alert)
         for result in results:
             node = result.node
             if node.resource_type == "model" and result.status == "success":
@@ -71,7 +71,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         _judge(night, results)
         with night.connect() as con:
             for warning in shown.levels_below_zero(con):
-                tell("warning", warning)
+                warn("level_below_zero", warning)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}

@@ -89,6 +89,10 @@ def test_the_command_in_its_own_process_speaks_json(tmp_path: Path) -> None:
     steps = [one["event"] for one in said if one["event"] != "warning"]
     assert [step for step in steps if step in _STEPS] == _STEPS
     assert all(isinstance(one["message"], str) and one["message"] for one in said)
+    assert {one["as_of"] for one in said} == {format_instant(as_of)}
+    assert {one["run_id"] for one in said if one["event"] not in ("night", "done")} == {
+        f"night-{format_instant(as_of)}"
+    }
     counts = {one["event"]: one for one in said}
     assert counts["posted"]["usages"] == len(nights.published(tmp_path)["ledger"]) > 0
 
