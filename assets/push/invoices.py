@@ -82,8 +82,8 @@ def compare(client: Client, draft: Entry, items: Sequence[Entry]) -> Compared:
             return result
         listed = answer.body["data"]
         result.why_not = _difference(items, listed)
-        copies = _copies(items, listed)
-        if result.why_not or not copies:
+        copies = [] if result.why_not else _copies(items, listed)
+        if not copies:
             return result
         for it, row in copies:
             taken = client.insist("invoice_items.delete", of=row["id"])

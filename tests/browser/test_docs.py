@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from assets import publish
 from orchestration.cli import app
 
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROOT = Path(__file__).resolve().parents[2]
 

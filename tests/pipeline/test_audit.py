@@ -21,6 +21,8 @@ from tests import nights
 from tests.golden.case import Script
 from tests.pipeline.places import case, copied
 
+pytestmark = pytest.mark.xdist_group("audit")  # its workspace is made once
+
 KILLED_AT = timedelta(hours=-1)
 
 

@@ -19,6 +19,8 @@ from tests.demo import played
 from tests.pipeline import dying
 from tests.pipeline.places import case, copied
 
+pytestmark = pytest.mark.xdist_group("demo")  # its nights are played once
+
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], Decimal]
 
 

@@ -11,6 +11,8 @@ from nbclient import NotebookClient
 from data import EXAMPLES
 from tests.demo import played
 
+pytestmark = pytest.mark.xdist_group("demo")  # its nights are played once
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 

@@ -26,6 +26,8 @@ from orchestration.cli import app
 from tests.demo import played
 from tests.pipeline.places import bytes_below
 
+pytestmark = pytest.mark.xdist_group("demo")  # its nights are played once
+
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
 

@@ -15,6 +15,8 @@ from orchestration.sensors import new_raw_files
 from tests import nights
 from tests.pipeline.places import case, copied
 
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+
 NOW = "2026-07-02T15:04:05Z"
 
 
