@@ -20,6 +20,7 @@ import duckdb
 
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.progress import tell, warn
 
 # So few are sent twice when a run is killed; a night of twenty thousand closes is forty requests of the library's.
 AT_ONCE = 500
@@ -95,6 +96,23 @@ def note(con: duckdb.DuckDBPyConnection, as_of: datetime, event_ids: list[str]) 
     con.execute(
         "INSERT OR IGNORE INTO books.announced SELECT unnest(?::VARCHAR[]), ?", [event_ids, as_of.replace(tzinfo=None)]
     )
+
+
+def tell_posthog(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Announced | None:
+    """All that is pending to PostHog, and what came of it as a sentence; None where it is nobody's wish."""
+    try:
+        listener = posthog()
+    except Refusal as refusal:  # the money is done: nobody who only listens stops a night
+        warn("listener", str(refusal))
+        return None
+    if listener is None:
+        return None
+    done = announce(con, as_of, listener)
+    counts = {"sent": done.sent, "waiting": done.waiting}
+    tell("announced", f"{done.sent} events sent to PostHog", **counts)
+    if done.waiting:
+        warn("listener", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
+    return done
 
 
 def posthog() -> Listener | None:

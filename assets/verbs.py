@@ -19,7 +19,6 @@ from assets import announce, books, inputs, metrics, parity, post, publish, show
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
-from assets.core.refusal import Refusal
 from assets.gate.asset import gate, gate_specs
 from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
@@ -158,20 +157,12 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
 
 def announced(night: Night) -> dg.MaterializeResult[None]:
     """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
-    try:
-        listener = announce.posthog()
-    except Refusal as refusal:  # the money is done: nobody who only listens stops a night
-        warn("listener", str(refusal))
-        listener = None
-    if listener is None:
-        return dg.MaterializeResult(metadata={"listener": "none"})
     with night.connect() as con:
-        done = announce.announce(con, night.clock, listener)
-    counts = {"sent": done.sent, "waiting": done.waiting}
-    tell("announced", f"{done.sent} events sent to PostHog", **counts)
-    if done.waiting:
-        warn("listener", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
-    return dg.MaterializeResult(metadata={"listener": "PostHog", **counts})
+        done = announce.tell_posthog(con, night.clock)
+    told: dict[str, Any] = (
+        {"listener": "PostHog", "sent": done.sent, "waiting": done.waiting} if done else {"listener": "none"}
+    )
+    return dg.MaterializeResult(metadata=told)
 
 
 def measured(night: Night) -> dg.MaterializeResult[None]:

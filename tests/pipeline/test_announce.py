@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from assets import announce, warehouse
+from assets import announce, books, metrics, warehouse
 from assets.core.refusal import Refusal
 from tests import nights
 from tests.pipeline.places import case, copied
@@ -134,6 +134,28 @@ def test_what_was_not_taken_waits_for_the_next_night(
     assert found.waiting == len(nights.published(workspace)["events"]) - 1
     assert tell(workspace) == announce.Announced(found.waiting, 0)
     assert len({it["uuid"] for it in recorder.taken}) == len(recorder.taken) == found.waiting + 1
+
+
+def test_a_stopped_night_has_happened_whatever_becomes_of_it(workspace: Path, recorder: type[Recorder]) -> None:
+    tell(workspace)
+    recorder.taken.clear()
+    with warehouse.connect(workspace) as con:
+        con.execute(
+            "INSERT INTO gate.nights VALUES ('2026-08-01 01:00:00', 'stops', 3, '{\"USD\": \"9.00\"}', NULL, NULL)"
+        )
+        metrics.write(con, workspace)
+        assert announce.tell_posthog(con, AS_OF) == announce.Announced(1, 0)
+        # The night is tried again, judged anew, and passes.
+        books.remember_stops(con)
+        con.execute("UPDATE gate.nights SET verdict = 'passes' WHERE verdict = 'stops'")
+        assert announce.tell_posthog(con, AS_OF) == announce.Announced(0, 0)
+        (stop,) = con.execute("SELECT event_id, account_id FROM billing.events WHERE event = 'gate_stopped'").fetchall()
+    (told,) = recorder.taken
+    assert (told["uuid"], told["distinct_id"]) == (stop[0], "tallyhouse")
+    assert (told["properties"]["lines"], told["properties"]["money"]) == (3, {"USD": "9.00"})
+    measured = (workspace / "warehouse" / "metrics.prom").read_text().splitlines()
+    assert "tallyhouse_gate_stopped 1" in measured
+    assert 'tallyhouse_gate_money{currency="USD"} 9' in measured
 
 
 def test_nobody_is_told_unless_somebody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
