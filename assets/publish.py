@@ -29,6 +29,10 @@ TABLES = {
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",
     "decisions": "as_of, decision, subject",
+    "events": "happened_at, event, event_id",
+    "checks": "as_of, check_name",
+    "check_rows": "as_of, check_name, row_no",
+    "gate_nights": "as_of",
 }
 
 

@@ -31,7 +31,7 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
 
     import dagster as dg
 
-    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes}
+    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes, "retries": 0}
     config: dict[str, Any] = {
         "resources": {"night": {"config": told}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

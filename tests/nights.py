@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from assets import limits, parity, publish, verbs, warehouse
+from assets import limits, metrics, parity, publish, verbs, warehouse
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
@@ -35,6 +35,7 @@ def run_night(
         post(con, workspace, as_of, parity.refuse_unclean(con, as_of, force))
         if is_published:
             publish.publish(con, workspace)
+            metrics.write(con, workspace)
 
 
 def make_models(con: duckdb.DuckDBPyConnection) -> None:

@@ -34,6 +34,7 @@ class Sender:
     outbox: Outbox
     client: Client
     why_stopped: str | None = None
+    is_unreached: bool = False
     has_more: bool = False  # something proved not to be there, and may go out anew
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
     _stop: threading.Event = field(default_factory=threading.Event)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from assets.core import tariff
-from assets.core.catalogue import read_meters, read_parity, read_plans, read_sources, read_workspace
+from assets.core.catalogue import read_checks, read_meters, read_parity, read_plans, read_sources, read_workspace
 from assets.core.catalogue.account_checks import CHECKS
 from assets.core.catalogue.draft import Draft
 from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
@@ -55,6 +55,7 @@ def load(
     is_settled = roots[read_workspace.FILE] is not None and len(problems) == before
 
     comparisons = read_parity.read_parity(workspace, meters, sources, plans, problems)
+    checks, notify = read_checks.read_checks(workspace, problems)
     rows = read_accounts(workspace, settings.currency, problems)
     closed = [period for period in closed if period.book == settings.stripe_mode]
     draft = Draft.of(settings, is_settled, plans, plans_called, rows, closed)
@@ -87,6 +88,8 @@ def load(
         closed=tuple(closed),
         warnings=warnings,
         comparisons=comparisons,
+        checks=checks,
+        notify=notify,
     )
 
 
