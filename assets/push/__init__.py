@@ -1,0 +1,1 @@
+"""The last room: lines leave for Stripe, each exactly once."""
