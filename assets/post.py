@@ -74,6 +74,9 @@ STEPS = {
         INSERT INTO books.lines BY NAME
         SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new;
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
+    "make meter events": """
+        INSERT INTO books.meter_events BY NAME
+        SELECT *, if(value = 0, 'nothing', 'pending') AS state FROM night.int_events__new""",
     # Before anything else of the batch is entered: it takes back what rows held until now were counted as.
     "tally what was received": """
         INSERT INTO books.received BY NAME

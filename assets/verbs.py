@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import books, parity, post, publish, shown
+from assets import books, events, parity, post, publish, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
@@ -32,6 +32,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     ensure_tables(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
+    events.refuse_remeasured(con, loaded.meters)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
     return loaded

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import parity, shown
+from assets import events, parity, shown
 from assets.night import Night
 from assets.post import refuse_unpriced
 from assets.progress import tell
@@ -76,7 +76,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
                 refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
             raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
         with night.connect() as con:
-            for warning in shown.levels_below_zero(con):
+            for warning in (*shown.levels_below_zero(con), *events.remarks(con)):
                 tell("warning", warning)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from assets import warehouse
+from assets import events, warehouse
 from assets.books import closed_periods, last_as_of, refuse_going_back
 from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant
@@ -55,7 +55,9 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
     """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
     with warehouse.peek(workspace) as con:
         refuse_going_back(last_as_of(con) if con else None, as_of)
-        sources = load(workspace, closed_periods(con) if con else [], as_of).sources
+        loaded = load(workspace, closed_periods(con) if con else [], as_of)
+        if con:
+            events.refuse_remeasured(con, loaded.meters)
         if con is None and warehouse.path(workspace).exists():
             return  # a run is at work, and will be named by whoever asks for the lock
 
@@ -63,7 +65,7 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
         from assets.landing.survey import known_files
 
         known = known_files(con) if con else {}
-    look_through(workspace, sources, known)
+    look_through(workspace, loaded.sources, known)
 
 
 def _partition(as_of: datetime) -> str | None:
