@@ -7,7 +7,6 @@ request, and it is taken out of every text that leaves this module.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import threading
@@ -249,8 +248,3 @@ class Client:
             return replace(answer, outcome="stop", message=f"Stripe answers in {other} mode to a {self.mode} key")
         self._is_proven = True
         return answer
-
-
-def idempotency_key(name: str, attempt: int) -> str:
-    """The key of an attempt: the same whoever makes it, so that two who make it at once are one."""
-    return hashlib.sha256(f"{name}|{attempt}".encode()).hexdigest()
