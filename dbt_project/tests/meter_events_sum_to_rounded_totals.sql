@@ -24,66 +24,64 @@ rated as (
     {{ rated('entries', 'slices') }}
 ),
 
-used as (
-    select
-        rated.account_id,
-        rated.meter,
-        if(meters.aggregate = 'cost', rated.currency, null) as currency,
-        sum(
-            case meters.aggregate
-                when 'cost' then rated.cost
-                when 'count' then cast(1 as decimal(38, 15))
-                else cast(rated.quantity as decimal(38, 15))
-            end
-        ) as exact
-    from rated
-    inner join meters on rated.meter = meters.meter
-    where rated.aggregate is not null and rated.state <> 'expired'
-    group by all
-),
-
 events as (
     select account_id, meter, currency, bucket_start, exact, value from {{ source('books', 'meter_events') }}
     union all
     select account_id, meter, currency, bucket_start, exact, value from {{ ref('int_events__new') }}
 ),
 
-sums as (
+-- A meter whose hours do not add up (any more) makes no further events.
+held_against as (
     select
         events.account_id,
         events.meter,
         events.currency,
-        sum(events.value) as value,
-        cast(sum(events.exact) as decimal(38, 15)) as exact,
-        sum(events.exact) filter (
-            events.bucket_start >= scope.from_at and events.bucket_start < scope.until_at
-        ) as exact_in_scope
+        events.value,
+        events.exact,
+        events.exact as exact_in_scope
     from events
-    left join scope on true
-    group by all
+    semi join scope on events.bucket_start >= scope.from_at and events.bucket_start < scope.until_at
+    union all by name
+    select
+        events.account_id,
+        events.meter,
+        events.currency,
+        events.value,
+        events.exact
+    from events
+    anti join scope on events.bucket_start >= scope.from_at and events.bucket_start < scope.until_at
+    union all by name
+    select
+        rated.account_id,
+        rated.meter,
+        if(meters.aggregate = 'cost', rated.currency, null) as currency,
+        case meters.aggregate
+            when 'cost' then rated.cost
+            when 'count' then cast(1 as decimal(38, 15))
+            else cast(rated.quantity as decimal(38, 15))
+        end as exact_in_ledger
+    from rated
+    inner join meters on rated.meter = meters.meter
+    where rated.aggregate is not null and rated.state <> 'expired'
+),
+
+sums as (
+    select
+        account_id,
+        meter,
+        currency,
+        coalesce(sum(value), 0) as value,
+        cast(coalesce(sum(exact), 0) as decimal(38, 15)) as exact,
+        coalesce(sum(exact_in_scope), 0) as exact_in_scope,
+        coalesce(sum(exact_in_ledger), 0) as exact_in_ledger
+    from held_against
+    group by account_id, meter, currency
 )
 
-select
-    coalesce(sums.account_id, used.account_id) as account_id,
-    coalesce(sums.meter, used.meter) as meter,
-    coalesce(sums.currency, used.currency) as currency,
-    sums.value,
-    sums.exact,
-    sums.exact_in_scope,
-    used.exact as exact_in_ledger
+select sums.*
 from sums
-full join used
-    on
-        sums.account_id = used.account_id
-        and sums.meter = used.meter
-        and sums.currency is not distinct from used.currency
-left join meters on coalesce(sums.meter, used.meter) = meters.meter
-left join {{ source('catalog', 'currencies') }} as currencies
-    on coalesce(sums.currency, used.currency) = currencies.currency
--- A meter whose hours do not add up (any more) makes no further events.
+inner join meters on sums.meter = meters.meter
+left join {{ source('catalog', 'currencies') }} as currencies on sums.currency = currencies.currency
 where
-    meters.meter is not null
-    and (
-        coalesce(sums.value, 0) <> {{ whole_units('coalesce(sums.exact, 0)', 'meters', 'currencies') }}
-        or coalesce(sums.exact_in_scope, 0) <> coalesce(used.exact, 0)
-    )
+    sums.value <> {{ whole_units('sums.exact', 'meters', 'currencies') }}
+    or sums.exact_in_scope <> sums.exact_in_ledger
