@@ -56,8 +56,8 @@ def remarks(con: duckdb.DuckDBPyConnection) -> list[str]:
     if bill_from and bill_from < from_at:
         since, until = (format_instant(at.replace(tzinfo=UTC)) for at in (bill_from, from_at))
         said.append(
-            f"bill_from is {since}, and meter events were made from {until} on; hours before that stay consumed and are "
-            "not sent."
+            f"bill_from is {since}, and meter events were made from {until} on; hours before that stay consumed "
+            "and are not sent."
         )
     digests, an_account = con.execute(
         """SELECT count(*), min(account_id) FROM night.int_events__new
@@ -65,7 +65,7 @@ def remarks(con: duckdb.DuckDBPyConnection) -> list[str]:
     ).fetchone() or (0, None)
     if digests:
         said.append(
-            f"{digests} meter events (of {an_account} for one) have names too long for Stripe, or a meter with a colon; "
+            f"{digests} meter events (of {an_account} for one) have names too long for Stripe, or a meter with a colon: "
             "a digest stands for the rest of them (billing.meter_events.identifier)."
         )
     return said

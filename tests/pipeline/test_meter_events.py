@@ -135,8 +135,8 @@ def test_a_meter_is_not_measured_anew(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         whole_night(root, FIRST + timedelta(days=1))
     assert str(refused.value) == (
-        "catalog/meters.yaml: units: is sum by 1000, and its events at Stripe count sum by 3; put it back, and give what is"
-        " counted anew a meter of its own."
+        "catalog/meters.yaml: units: is sum by 1000, and its events at Stripe count sum by 3; put it back, and give what"
+        " is counted anew a meter of its own."
     )
     write(root, meters={"units": {"aggregate": "max"}})  # no longer sent, and nothing is taken back
     run_night(root, FIRST + timedelta(days=1), is_published=False, is_checked=True)
@@ -154,6 +154,6 @@ def test_bill_from_within_an_hour_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         load(write(tmp_path, workspace=live("2026-05-20T00:30:00Z")))
     assert [it for it in refused.value.problems if "bill_from" in it] == [
-        "catalog/workspace.yaml line 4: bill_from is 2026-05-20T00:30:00Z, within an hour, and meter events are of whole"
-        " hours; write a whole hour in UTC."
+        "catalog/workspace.yaml line 4: bill_from is 2026-05-20T00:30:00Z, within an hour, and meter events are of"
+        " whole hours; write a whole hour in UTC."
     ]

@@ -53,7 +53,11 @@ def read_workspace(
     if settings.stripe_mode == "live" and not fields.has("bill_from"):
         advice = "write the instant from which usage is billed, such as bill_from: 2026-06-01T00:00:00Z"
         problems.add(stripe.get("mode"), "is live, and there is no `bill_from`", advice)
-    if settings.stripe_push == "meter_events" and (start := settings.bill_from) is not None and start.timestamp() % 3600:
+    if (
+        settings.stripe_push == "meter_events"
+        and (start := settings.bill_from) is not None
+        and start.timestamp() % 3600
+    ):
         wrong = f"is {format_instant(start)}, within an hour, and meter events are of whole hours"
         problems.add(fields.get("bill_from"), wrong, "write a whole hour in UTC")
     if settings.default_plan is not None and plans is not None:
