@@ -50,7 +50,7 @@ class Api:
         self.limits = Limits(settings)
         self.stopping = threading.Event()  # ends every wait
         self._keys_in_use: set[tuple[bool, str]] = set()
-        self._customers_in_use: set[tuple[bool, str]] = set()
+        self._locked: set[tuple[bool, str, str]] = set()
 
     def answer(self, method: str, path: str, query: str, body: str, headers: Mapping[str, str]) -> Answer:
         call = self._logged(method, path, headers)
@@ -142,13 +142,12 @@ class Api:
     # The work.
 
     def _executed(self, work: Work, key: Saved | None) -> Answer:
-        call = work.call
-        lock = (work.ask.is_live, call.customer) if self.settings.customer_lock and call.method != "GET" else None
-        if lock and lock[1]:
+        call, lock = work.call, self._lock_of(work)
+        if lock:
             with self.store.lock:
-                if lock in self._customers_in_use:
+                if lock in self._locked:
                     raise lock_timeout(is_saved=False)
-                self._customers_in_use.add((lock[0], lock[1]))
+                self._locked.add(lock)
         try:
             fault = self._take("execution", call)
             slow = fault.seconds if fault and fault.kind == "slow" else 0
@@ -156,9 +155,17 @@ class Api:
             with self.store.lock:
                 return self._done(work, key, fault)
         finally:
-            if lock and lock[1]:
+            if lock:
                 with self.store.lock:
-                    self._customers_in_use.discard((lock[0], lock[1]))
+                    self._locked.discard(lock)
+
+    def _lock_of(self, work: Work) -> tuple[bool, str, str] | None:
+        """What may not be written at twice: a customer; for meter events, a customer's meter."""
+        call = work.call
+        if not self.settings.customer_lock or call.method == "GET" or call.customer is None:
+            return None
+        is_event = work.route.path == "/v1/billing/meter_events"
+        return work.ask.is_live, call.customer, call.params["event_name"] if is_event else ""
 
     def _done(self, work: Work, key: Saved | None, fault: Fault | None) -> Answer:
         """Do the work and keep its answer in one step, which a kill leaves whole or undone."""

@@ -17,6 +17,10 @@ class Settings:
     account_name: str = "Practice"
     # Keys are forgotten once this old; Stripe promises to keep them for at least a day.
     key_ttl: int = 24 * 3600
+    # So are the identifiers of meter events.
+    identifier_ttl: int = 24 * 3600
+    # Seconds until a meter event shows in the summaries.
+    meter_lag: int = 0
     latency_ms: float = 0
     # Stripe's older rule: all items and invoices of a customer are in one currency.
     currency_lock: bool = False

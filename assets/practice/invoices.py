@@ -31,7 +31,7 @@ _UNTOLD = """
 LINE_LISTS = {"ending_before", "limit", "starting_after"}
 
 
-def check_shape(told: dict[str, Any]) -> None:
+def check(told: dict[str, Any]) -> None:
     """What is wrong whatever the store holds."""
     if "currency" in told:
         check_currency(told["currency"])

@@ -70,7 +70,7 @@ def create(ask: Ask) -> Json:
     )
 
 
-def check_shape(told: dict[str, Any]) -> None:
+def check(told: dict[str, Any]) -> None:
     """What is wrong whatever the store holds."""
     given = [name for name in AMOUNTS if name in told]
     if len(given) > 1:

@@ -53,7 +53,7 @@ def shape_of(params: type) -> Shape:
 
 def _shape(hint: Any) -> Shape:
     origin, args = get_origin(hint), get_args(hint)
-    if hint in (int, str, bool, Decimal):
+    if hint in (int, str, bool, Decimal, float):
         return Shape(scalar=hint)
     if origin is Literal:
         return Shape(choices=args)

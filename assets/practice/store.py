@@ -19,7 +19,7 @@ from typing import IO, Any, TypeAlias
 from assets.core.refusal import Refusal
 
 Json: TypeAlias = "dict[str, Any]"
-INDEXED = ("customer", "invoice", "meter")
+INDEXED = ("customer", "invoice", "identifier", "_stream")
 _NEVER = float("inf")
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
