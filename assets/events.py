@@ -65,7 +65,7 @@ def remarks(con: duckdb.DuckDBPyConnection) -> list[str]:
     ).fetchone() or (0, None)
     if digests:
         said.append(
-            f"{digests} meter events (of {an_account} for one) have names too long for Stripe, or a meter with a colon: "
+            f"{digests} meter events ({an_account} for one) have names too long for Stripe, or a meter with a colon: "
             "a digest stands for the rest of them (billing.meter_events.identifier)."
         )
     return said

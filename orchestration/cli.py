@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import parity, practice
+from orchestration.commands import catalog, parity, practice
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -159,6 +159,7 @@ def ui(
 
 for command in (parity.parity, parity.cutover, practice.practice):
     app.command()(command)
+app.add_typer(catalog.catalog, name="catalog")
 
 
 def main() -> None:

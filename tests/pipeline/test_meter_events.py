@@ -135,8 +135,8 @@ def test_a_meter_is_not_measured_anew(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         whole_night(root, FIRST + timedelta(days=1))
     assert str(refused.value) == (
-        "catalog/meters.yaml: units: is sum by 1000, and its events at Stripe count sum by 3; put it back, and give what"
-        " is counted anew a meter of its own."
+        "catalog/meters.yaml: units: is sum by 1000, and its events at Stripe count sum by 3; put it back, and give"
+        " what is counted anew a meter of its own."
     )
     write(root, meters={"units": {"aggregate": "max"}})  # no longer sent, and nothing is taken back
     run_night(root, FIRST + timedelta(days=1), is_published=False, is_checked=True)
