@@ -13,13 +13,14 @@ from assets.books import closed_periods, last_as_of, refuse_going_back
 from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.push.client import refuse_wrong_key
 from orchestration.settings import dagster_home
 
 
-def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
+def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = False) -> None:
     """Run the night of `as_of` to its end; raises Refusal for what a person can mend, anything else for a failure.
 
-    With `force` the live book begins although parity is not clean.
+    With `force` the live book begins although parity is not clean; with `yes` its first lines go to Stripe.
     """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
@@ -29,10 +30,9 @@ def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
 
     import dagster as dg
 
+    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes}
     config: dict[str, Any] = {
-        "resources": {
-            "night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force}}
-        },
+        "resources": {"night": {"config": told}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     try:
@@ -58,6 +58,7 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
         loaded = load(workspace, closed_periods(con) if con else [], as_of)
         if con:
             events.refuse_remeasured(con, loaded.meters)
+        refuse_wrong_key(loaded.settings)
         if con is None and warehouse.path(workspace).exists():
             return  # a run is at work, and will be named by whoever asks for the lock
 

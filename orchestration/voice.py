@@ -48,6 +48,7 @@ NEXT = {
     "landed": "reckoning who owes what",
     "reckoned": "entering the night into the books",
     "posted": "publishing",
+    "published": "bringing lines to Stripe",
 }
 
 
@@ -66,6 +67,8 @@ class Voice:
     def say(self, step: str, sentence: str, facts: dict[str, Any]) -> None:
         if self.is_json:
             print(json.dumps({"event": step, "message": sentence, **facts}, default=str), flush=True)
+        elif self.status and step == "pushing":
+            self.status.update(f"{sentence} …")
         elif self.status:
             self.console.print(Text.assemble((f"{step:>10}  ", "yellow" if step == "warning" else "dim"), sentence))
             if step in NEXT:
@@ -84,6 +87,11 @@ class Voice:
             print_page(page, self.console)
         else:
             print("\n".join(lines_of(page)), flush=True)
+
+    def ask(self, question: str) -> bool:
+        if self.status:
+            self.status.stop()
+        return typer.confirm(question)
 
     def complain(self, kind: str, sentence: str) -> None:
         if self.status:

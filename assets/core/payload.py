@@ -123,13 +123,17 @@ def item_payload(item: Item, customer: str, invoice: str | None = None, batch_ke
     }
 
 
-def invoice_payload(lines: Sequence[Line], customer: str, batch_key: str) -> dict[str, Any]:
-    """The parameters of a draft that Stripe leaves alone until it is compared and finalised."""
+def invoice_payload(lines: Sequence[Line], customer: str, batch_key: str, follows: str | None = None) -> dict[str, Any]:
+    """The parameters of a draft that Stripe leaves alone until it is compared and finalised.
+
+    `follows` names the batch whose invoice was closed before these lines came onto it.
+    """
     first = lines[0]
     metadata = {
         "account": _several(line.account_id for line in lines),
         "period": f"{format_instant(first.period_start)}/{format_instant(first.period_end)}",
         "run": _several(line.run_id for line in lines),
+        **({"follows": follows} if follows else {}),
     }
     return {
         "customer": customer,

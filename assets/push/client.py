@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from assets.core.catalogue.models import KeyMode, Settings
 from assets.core.refusal import Refusal
 from assets.push.pace import Pace, Patience
 
@@ -26,7 +27,6 @@ VERSION = "2026-10-28.endive"
 KEY, BASE = "STRIPE_API_KEY", "TALLYHOUSE_STRIPE_API_BASE"
 API = "https://api.stripe.com"
 
-KeyMode: TypeAlias = Literal["live", "test"]
 Outcome: TypeAlias = Literal[
     "done",  # Stripe did it
     "rejected",  # Stripe did not do it, and will not until someone mends something
@@ -67,10 +67,10 @@ class Answer:
         return " ".join(part for part in said if part)
 
 
-def refuse_wrong_key(mode: KeyMode) -> None:
-    """Refuse a key of the other mode, or none that could be a key; a missing one is left to whoever needs it."""
-    if os.environ.get(KEY):
-        _key(mode)
+def refuse_wrong_key(settings: Settings) -> None:
+    """Before anything else of a live run: refuse a key of the other mode. A missing one is left to whoever needs it."""
+    if settings.stripe_mode == "live" and has_key():
+        _key(settings.stripe_key)
 
 
 def has_key() -> bool:

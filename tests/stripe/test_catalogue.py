@@ -37,7 +37,8 @@ def _a_key(practice: PracticeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(root: Path, **changes: Any) -> Path:
-    for name, content in catalogue_files({**WORKSPACE, **changes}).items():
+    told = {key: value for key, value in {**WORKSPACE, **changes}.items() if key != "plan" or "plans" not in changes}
+    for name, content in catalogue_files(told).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     return root
@@ -101,7 +102,7 @@ def test_a_price_in_use_is_never_edited(practice: PracticeStripe, tmp_path: Path
         {"from": "2020-01-01T00:00:00Z", "charges": CHARGES},
         {"from": "2026-07-01T00:00:00Z", "charges": changed},
     ]
-    added = sync(write(tmp_path, plan=None, plans={"pro": {"versions": versions}}), "--apply", "--json")
+    added = sync(write(tmp_path, plans={"pro": {"versions": versions}}), "--apply", "--json")
     assert [it["name"].split(":")[2:6] for it in said(added, "made")] == [
         ["2026-07-01T00", "00", "00Z", name] for name in ("units", "calls", "sold")
     ]
