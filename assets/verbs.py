@@ -36,7 +36,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     ensure_tables(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
-    events.refuse_remeasured(con, loaded.meters)
+    events.refuse_doubling(con, loaded)
     refuse_wrong_key(loaded.settings)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)

@@ -57,7 +57,7 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
         refuse_going_back(last_as_of(con) if con else None, as_of)
         loaded = load(workspace, closed_periods(con) if con else [], as_of)
         if con:
-            events.refuse_remeasured(con, loaded.meters)
+            events.refuse_doubling(con, loaded)
         refuse_wrong_key(loaded.settings)
         if con is None and warehouse.path(workspace).exists():
             return  # a run is at work, and will be named by whoever asks for the lock

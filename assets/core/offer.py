@@ -170,8 +170,8 @@ class _Scale:
 
     def units(self, quantity: Decimal, what: str) -> int:
         exponent = minor_step(self.currency)[0] if self.meter.aggregate == "cost" else 0
-        whole, rest = divmod(*_shifted(quantity, exponent).as_integer_ratio())
-        if rest:
+        whole, parts = _shifted(quantity, exponent).as_integer_ratio()
+        if parts != 1:
             raise Inexpressible(f"{what} {plain(quantity)} is no whole number of what Stripe counts")
         return whole
 

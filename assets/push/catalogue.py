@@ -6,6 +6,7 @@ before anything is made. All three kinds have names of ours that Stripe lets nob
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -94,11 +95,12 @@ def _make(client: Client, step: Step, params: Object) -> Answer:
     """Under a key of its own for every content. An error that a key only replays is asked again under the next: it was
     looked for before, and the names can't be used twice."""
     name = f"catalogue|{step.kind}|{step.name}|{digest(canonical(params))}"
-    for attempt in range(1, _ATTEMPTS + 1):
+    attempt = 1
+    while True:
         answer = client.insist(step.what, params, key=idempotency_key(name, attempt))
-        if answer.is_done or not answer.is_replayed:
-            break
-    return answer
+        if answer.is_done or not answer.is_replayed or attempt == _ATTEMPTS:
+            return answer
+        attempt += 1
 
 
 # --- what is there -------------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def _wrong_meters(wanted: Sequence[Meter], found: dict[str, Object]) -> Iterator
             yield f"{place} it is inactive; reactivate it there, or {advice}."
         elif there.get("event_time_window"):
             window = there["event_time_window"]
-            yield f"{place} an event overwrites the one before it of the same {window}, and late usage is lost; {advice}."
+            yield f"{place} events overwrite those before them of the same {window}, and late usage is lost; {advice}."
         else:
             for name in ("default_aggregation", "customer_mapping", "value_settings"):
                 if any(there[name].get(key) != value for key, value in params[name].items()):
@@ -205,7 +207,8 @@ def _whole(terms: Object) -> Object:
 
 
 def _plain(value: object) -> str:
-    return canonical(value) if isinstance(value, (dict, list)) else str(value)
+    """As JSON writes it, but text by itself without quotes."""
+    return str(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 # --- what is missing -----------------------------------------------------------------------------------------------

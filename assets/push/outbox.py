@@ -1,8 +1,8 @@
 """The outbox: what goes to Stripe, written down before it goes, and what came of it.
 
-An entry is an item, the draft invoice of a batch of items, or the finalising of that draft. Its payload, its key and
-the moment are committed before the first call that could have an effect; from then on they stand. An entry that was
-never called is made anew by every push, from the books and the account files of the day.
+An entry is an item, the draft invoice of a batch of items, the finalising of that draft, or a meter event. Its payload,
+its key and the moment are committed before the first call that could have an effect; from then on they stand. An entry
+that was never called is made anew by every push, from the books and the account files of the day.
 
 `key_mode` keeps Stripe's two worlds apart: what a rehearsal has sent to the sandbox is still to be sent in earnest.
 """
@@ -19,7 +19,7 @@ import duckdb
 
 from assets.core.payload import canonical, digest, idempotency_key
 
-Kind: TypeAlias = Literal["item", "invoice", "finalise"]
+Kind: TypeAlias = Literal["item", "invoice", "finalise", "event"]
 State: TypeAlias = Literal["pending", "sending", "sent", "parked", "void"]
 Clock: TypeAlias = Callable[[], datetime]
 

@@ -16,12 +16,15 @@ from typing import Any, TypeAlias
 
 from assets.push import rules
 from assets.push.client import Answer, Client
+from assets.push.hours import Hours
 from assets.push.outbox import Entry, Outbox
 from assets.push.rules import Outcome
 
 CLAIM = 200  # entries claimed at once: what a kill leaves to be looked after, some ten seconds of work
 WORKERS = 8
 SILENCE = 3  # answers that never came, in a row, before Stripe counts as out of reach
+
+_CREATE = {"item": "invoice_items.create", "invoice": "invoices.create", "event": "billing.meter_events.create"}
 
 Told: TypeAlias = Callable[[int, int], None]  # done, of how many
 
@@ -35,6 +38,7 @@ class Sender:
     workers: int = WORKERS
     why_stopped: str | None = None
     has_more: bool = False  # something proved not to be there, and may go out anew
+    hours: Hours = field(default_factory=Hours)  # of meter events
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
     _stop: threading.Event = field(default_factory=threading.Event)
     _silent: int = 0
@@ -87,6 +91,8 @@ class Sender:
                 outcomes.append(self._look(it, None, pages))
             else:
                 outcomes.append(self._send(before, it))
+            if it.entry == "event":
+                self.hours.note(outcomes[-1][0])
         return outcomes
 
     def _send(self, before: Entry, it: Entry) -> Outcome:
@@ -101,15 +107,16 @@ class Sender:
     def _call(self, it: Entry) -> Answer:
         if it.entry == "finalise":
             return self.client.insist("invoices.finalize_invoice", it.payload, of=it.stripe_id or "", key=it.key)
-        what = "invoice_items.create" if it.entry == "item" else "invoices.create"
-        return self.client.insist(what, it.payload, key=it.key)
+        return self.client.insist(_CREATE[it.entry], it.payload, key=it.key)
 
     def _look(self, it: Entry, answer: Answer | None, pages: _Pages) -> Outcome:
         """Look for the entry at Stripe: what stands there counts, whatever was answered."""
-        seen = self._seen(it, pages)
+        seen = self.hours.look(self.client, it) if it.entry == "event" else self._seen(it, pages)
         self._heard(seen)
         if seen.outcome in ("unknown", "busy", "stop"):
             return replace(it, state_reason=f"Stripe could not be looked through: {seen.why}"), []
+        if it.entry == "event":
+            return self.hours.judged(it, answer, seen, self.outbox.clock())
         matches = [row for row in seen.body.get("data", []) if self._is(it, row)]  # none, where the customer is gone
         return rules.found(it, matches) if matches else rules.absent(it, answer, self.outbox.clock())
 

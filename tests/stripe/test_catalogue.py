@@ -15,7 +15,7 @@ from orchestration.cli import app
 from tests.golden.case import catalogue_files
 
 TIERS = [{"up_to": "10", "unit": "0.5"}, {"unit": "0.25", "flat": "3"}]
-CHARGES = [
+CHARGES: list[dict[str, Any]] = [
     {"meter": "money", "pooled": "true"},
     {"meter": "units", "model": "per_unit", "price": "0.000016"},
     {"meter": "calls", "model": "graduated", "tiers": TIERS, "free_units": "5"},
@@ -129,7 +129,7 @@ def test_what_stands_there_otherwise_is_named(practice: PracticeStripe, tmp_path
     refused = sync(root)
     assert refused.exit_code == 1
     assert f"({price['id']}) it is archived" in refused.stderr
-    assert "an event overwrites the one before it of the same hour" in refused.stderr
+    assert "events overwrite those before them of the same hour" in refused.stderr
 
 
 def test_broken_off_it_is_finished_by_the_next(practice: PracticeStripe, tmp_path: Path) -> None:

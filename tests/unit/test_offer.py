@@ -23,7 +23,8 @@ TIERS = (Tier(Decimal(10), Decimal("0.5"), Decimal(0)), Tier(None, Decimal("0.25
 
 def charge(**told: Any) -> Charge:
     numbers = ("price", "size", "free_units", "rate", "fixed", "max_amount")
-    return Charge("m", **{key: Decimal(value) if key in numbers else value for key, value in told.items()})
+    values: Any = {key: Decimal(value) if key in numbers else value for key, value in told.items()}
+    return Charge("m", **values)
 
 
 def tier(up_to: int | str, unit: str, flat: str | None = None) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def offered(root: Path, **told: Any) -> Offer:
 
 
 def test_every_version_currency_and_interval_has_a_price(tmp_path: Path) -> None:
-    version = {"charges": [{"meter": "calls", "model": "per_unit", "price": "0.0000000000001"}]}
+    version: Any = {"charges": [{"meter": "calls", "model": "per_unit", "price": "0.0000000000001"}]}
     found = offered(
         tmp_path,
         plans={
@@ -217,7 +218,7 @@ def test_names_that_read_alike_are_other_products(tmp_path: Path) -> None:
 
 
 def test_the_calls_are_whole() -> None:
-    plan = {
+    named: Any = {
         "plan": "pro",
         "version_from": "2026-01-01T00:00:00Z",
         "meter": "units",
