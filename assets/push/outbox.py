@@ -35,7 +35,7 @@ TABLES = {
         key_mode VARCHAR NOT NULL, line_id VARCHAR NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (key_mode, line_id)""",
     # What happened beyond the plain course: an outcome in doubt, an item found or doubled, a further attempt.
     "books.outbox_log": """
-        at TIMESTAMP NOT NULL, key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL,
+        logged_at TIMESTAMP NOT NULL, key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL,
         attempt INTEGER NOT NULL, event VARCHAR NOT NULL, detail VARCHAR""",
 }
 

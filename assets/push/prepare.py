@@ -22,17 +22,18 @@ from assets.push.rules import CLOSED
 NO_CUSTOMER = "its account has no stripe_customer_id; write it into accounts/accounts.csv"
 
 # The entries that were never called, and the lines they stood for. A draft's items go with it.
-_FORGET = """
+_UNTOUCHED = """
     CREATE OR REPLACE TEMP TABLE untouched AS
-    SELECT i.entry, i.name FROM books.outbox i
+    SELECT i.key_mode, i.entry, i.name FROM books.outbox i
     LEFT JOIN books.outbox b ON b.key_mode = i.key_mode AND b.entry = 'invoice' AND b.name = i.batch
-    WHERE i.key_mode = $mode AND i.first_sent_at IS NULL
+    WHERE i.key_mode = ? AND i.first_sent_at IS NULL
       AND (i.entry = 'invoice'
-           OR (i.entry = 'item' AND (b.name IS NULL OR b.first_sent_at IS NULL OR b.state = 'void')));
-    DELETE FROM books.outbox_lines l WHERE l.key_mode = $mode AND EXISTS (
-        FROM untouched u WHERE u.entry = 'item' AND u.name = l.name);
-    DELETE FROM books.outbox o WHERE o.key_mode = $mode AND EXISTS (
-        FROM untouched u WHERE u.entry = o.entry AND u.name = o.name);
+           OR (i.entry = 'item' AND (b.name IS NULL OR b.first_sent_at IS NULL OR b.state = 'void')))"""
+_FORGET = """
+    DELETE FROM books.outbox_lines l WHERE EXISTS (
+        FROM untouched u WHERE u.entry = 'item' AND (u.key_mode, u.name) = (l.key_mode, l.name));
+    DELETE FROM books.outbox o WHERE EXISTS (
+        FROM untouched u WHERE (u.key_mode, u.entry, u.name) = (o.key_mode, o.entry, o.name));
     DROP TABLE untouched"""
 
 _LINES = """
@@ -76,7 +77,8 @@ def prepare(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) ->
     con = outbox.con
     con.execute("BEGIN")
     try:
-        con.execute(_FORGET, {"mode": outbox.key_mode})
+        con.execute(_UNTOUCHED, [outbox.key_mode])
+        con.execute(_FORGET)
         made = _prepared(outbox, settings, customers)
         outbox.add(made.entries, made.lines)
         con.execute("COMMIT")

@@ -92,30 +92,29 @@ def standing(outbox: Outbox) -> Standing:
         SELECT currency, sum(amount_minor)::BIGINT FROM billing.invoice_items WHERE state = 'sent'
         GROUP BY currency ORDER BY currency""").fetchall()
     events = dict(con.execute("SELECT state, count(*) FROM billing.meter_events GROUP BY state").fetchall())
-    (sent, pending, parked), (events_sent, events_pending, events_parked) = (
-        [of.get(state, 0) for state in ("sent", "pending", "parked")] for of in (counts, events)
-    )
-    parts = [f"{lines(sent)}, {_money(money)}," if sent else "", both(0, events_sent)]
-    there = " and ".join(part for part in parts if part).removesuffix(",")
-    comma = "," if sent and not events_sent else ""
-    sentence = (
-        f"{there}{comma} {'is' if sent + events_sent == 1 else 'are'} at Stripe, each once" if there else "nothing"
-    )
-    for each, each_of_hours, state in ((pending, events_pending, "pending"), (parked, events_parked, "parked")):
-        if each or each_of_hours:
-            sentence += f"; {both(each, each_of_hours) if events else each} {state}"
+    parts = [_there("line", counts, f", {_money(money)},")] if counts or not events else []
+    sentence = "; ".join([*parts, _there("meter event", events)] if events else parts)
     in_doubt, since = _doubts(outbox)
-    told = {"sent": sent, "pending": pending, "parked": parked}
+    told = {state: counts.get(state, 0) for state in ("sent", "pending", "parked")}
     if events:
         told |= {f"meter_events_{state}": events.get(state, 0) for state in ("sent", "pending", "parked", "nothing")}
     return Standing(
         sentence,
         told,
         list(_parked(outbox)),
-        both(pending, events_pending),
+        both(counts.get("pending", 0), events.get("pending", 0)),
         in_doubt,
         since.replace(tzinfo=UTC) + DOUBT if since else None,
     )
+
+
+def _there(noun: str, counts: dict[str, int], money: str = "") -> str:
+    sent = counts.get("sent", 0)
+    if sent:
+        sentence = f"{counted(sent, noun)}{money} {'is' if sent == 1 else 'are'} at Stripe, each once"
+    else:
+        sentence = f"no {noun} is at Stripe"
+    return sentence + "".join(f"; {counts[state]} {state}" for state in ("pending", "parked") if counts.get(state))
 
 
 def problems(found: Standing, why_stopped: str | None) -> list[str]:
@@ -167,7 +166,7 @@ def _parked(outbox: Outbox) -> Iterable[str]:
             SELECT state_reason, count(*) AS many, min(account_id), min_by({name}, account_id) FROM billing.{table}
             WHERE state = 'parked' GROUP BY state_reason ORDER BY many DESC, state_reason""").fetchall()
         for reason, count, account, one in found[:_KINDS]:
-            which = f"{one} of {account}" if count == 1 else f"{count} {noun}s, such as {one} of {account},"
+            which = f"{one} of {account}" if count == 1 else f"{count} {noun}s, such as {one} of {account}"
             yield f"parked: {which}: {reason}. The next push tries again."
         rest = sum(count for _, count, _, _ in found[_KINDS:])
         if rest:

@@ -118,7 +118,7 @@ def test_a_charge_is_said_exactly(it: Charge, meter: Meter, currency: str, terms
 
 def test_a_price_at_stripe_reads_as_ours() -> None:
     """As Stripe gives them back: null for no end, whole amounts and decimals side by side, zeros at the end."""
-    found = {
+    found: Any = {
         "billing_scheme": "tiered",
         "tiers_mode": "graduated",
         "tiers": [
@@ -134,7 +134,7 @@ def test_a_price_at_stripe_reads_as_ours() -> None:
         "transform_quantity": None,
     }
     assert terms_of(found) == _terms(charge(model="graduated", tiers=TIERS), CALLS, "USD")
-    found = {
+    found: Any = {
         "billing_scheme": "per_unit",
         "unit_amount": 150,
         "transform_quantity": {"divide_by": 10, "round": "up"},
