@@ -32,6 +32,7 @@ from assets.practice.store import Change, Json, Saved, Store
 VERSION = _ApiVersion.CURRENT
 _KEY = re.compile(r"(?:sk|rk)_(live|test)_\w+", re.ASCII)
 _KEY_LENGTH = 255
+FOREVER = 86_400.0  # longer than anyone waits; stopping the server ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class Api:
             case "reset":
                 return Answer(how="reset")
             case "hang":
-                self.wait(fault.seconds)
+                self.wait(fault.seconds or FOREVER)
                 return Answer(how="closed")
             case "unavailable":
                 return gateway(fault.status or 503)
@@ -277,7 +278,7 @@ class Api:
         if fault.kind == "unavailable_made":
             return gateway(fault.status or 504)
         if fault.kind == "hang_made":
-            self.wait(fault.seconds)
+            self.wait(fault.seconds or FOREVER)
         return Answer(how="closed")
 
     def wait(self, seconds: float) -> None:

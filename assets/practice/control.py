@@ -21,6 +21,7 @@ from urllib.parse import parse_qs
 from assets.practice.answers import Answer
 from assets.practice.ask import Settings
 from assets.practice.faults import Fault
+from assets.practice.page import POLICY, page
 
 if TYPE_CHECKING:
     from assets.practice.practice import PracticeStripe
@@ -43,6 +44,9 @@ class Control:
         }
 
     def answer(self, method: str, path: str, query: str, body: str, headers: Mapping[str, str]) -> Answer:
+        if (method, path) == ("GET", "/"):
+            kinds = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY}
+            return Answer(200, page(self._practice), kinds)
         root, _, name = path.removeprefix("/").partition("/")
         way = self._ways.get((method, name)) if root == "_practice" else None
         if way is None:

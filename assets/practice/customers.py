@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from assets.practice.ask import Ask
@@ -30,7 +31,7 @@ def new_customer(id: str, now: int, is_live: bool, told: dict[str, Any]) -> Json
         "discount": None,
         "email": None,
         "individual_name": None,
-        "invoice_prefix": id[-8:].upper(),
+        "invoice_prefix": re.sub(r"\W|_", "", id.removeprefix("cus_"))[-8:].upper(),
         "invoice_settings": {
             "custom_fields": None,
             "default_payment_method": None,

@@ -3,7 +3,7 @@
 | kind | stage | what happens |
 | --- | --- | --- |
 | reset | arrival | the connection is reset, nothing is done |
-| hang | arrival | silence for `seconds`, then the connection closes, nothing is done |
+| hang | arrival | silence for `seconds` (0: for good), then the connection closes, nothing is done |
 | unauthorized, forbidden | arrival | 401, 403 |
 | limited | arrival | 429 of a rate limiter, with its `reason` in Stripe-Rate-Limited-Reason |
 | in_use | arrival | 409 idempotency_key_in_use |

@@ -71,4 +71,4 @@ def times(unit_amount: Decimal, quantity: Decimal) -> int:
 def shown(minor: int, currency: str) -> str:
     """For people: 12.34 USD."""
     places = 0 if currency in NO_MINOR_UNIT else 3 if currency in THREE_DECIMALS else 2
-    return f"{Decimal(minor).scaleb(-places, _WIDE):,.{places}f} {currency.upper()}"
+    return f"{Decimal(minor).scaleb(-places, _WIDE):,.{places}f} {currency.upper()}".replace("-", "−")

@@ -34,7 +34,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._running: set[threading.Thread] = set()
         self._lock = threading.Lock()
         super().__init__((_LOOPBACK, port), _Handler)
-        self._serving = threading.Thread(target=self.serve_forever, args=(0.05,), name="practice Stripe", daemon=True)
+        self._serving = threading.Thread(target=self.serve_forever, args=(0.02,), name="practice Stripe", daemon=True)
         self._serving.start()
 
     @property

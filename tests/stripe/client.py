@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import stripe
 
 from assets.practice import PracticeStripe
@@ -20,11 +22,20 @@ def client_of(
     )
 
 
-def item(client: stripe.StripeClient, customer: str, key: str | None = None, **told: Any) -> stripe.InvoiceItem:
-    params: Any = {"customer": customer, "amount": 1234, "currency": "usd", **told}
+def item(client: stripe.StripeClient, to: str, key: str | None = None, **told: Any) -> Any:
+    params: Any = {"customer": to, "amount": 1234, "currency": "usd", **told}
     return client.v1.invoice_items.create(params, {"idempotency_key": key} if key else {})
 
 
-def is_replayed(answer: stripe.StripeObject) -> bool:
-    assert answer.last_response is not None
-    return answer.last_response.headers.get("Idempotent-Replayed") == "true"
+def failing(
+    make: Callable[[], object], kind: type[stripe.StripeError] = stripe.StripeError, match: str | None = None
+) -> Any:
+    """The error that the SDK raises."""
+    with pytest.raises(kind, match=match) as error:
+        make()
+    return error.value
+
+
+def is_replayed(answer: Any) -> bool:
+    told: dict[str, str] = answer.last_response.headers
+    return told.get("Idempotent-Replayed") == "true"

@@ -9,7 +9,7 @@ import pytest
 import stripe
 
 from assets.practice import Fault
-from tests.stripe.client import client_of, is_replayed, item
+from tests.stripe.client import client_of, failing, is_replayed, item
 
 DAY = 24 * 3600
 
@@ -25,9 +25,8 @@ def test_the_same_call_is_done_once_and_its_answer_replayed(practice, client, ac
 
 def test_other_parameters_under_the_same_key_are_refused(practice, client, acme):
     item(client, acme, "k")
-    with pytest.raises(stripe.IdempotencyError, match="same parameters") as refused:
-        item(client, acme, "k", amount=1235)
-    assert (refused.value.http_status, refused.value.error.type) == (400, "idempotency_error")
+    error = failing(lambda: item(client, acme, "k", amount=1235), stripe.IdempotencyError, "same parameters")
+    assert (error.http_status, error.error.type) == (400, "idempotency_error")
     with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
         client.v1.customers.create({"name": "x"}, {"idempotency_key": "k"})
     assert len(practice.items(acme)) == 1
@@ -67,9 +66,8 @@ def test_what_is_wrong_at_a_glance_is_not_saved(practice, client, acme):
 
 def test_what_is_refused_in_the_work_is_saved(practice, client):
     for expected in (False, True):
-        with pytest.raises(stripe.InvalidRequestError, match="No such customer") as refused:
-            item(client, "cus_none", "k")
-        assert ("Idempotent-Replayed" in refused.value.headers) is expected
+        error = failing(lambda: item(client, "cus_none", "k"), stripe.InvalidRequestError, "No such customer")
+        assert ("Idempotent-Replayed" in error.headers) is expected
     practice.add_customer("cus_none")
     with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
         item(client, "cus_none", "k")
@@ -98,10 +96,9 @@ def test_a_second_call_while_the_first_is_at_work_gets_409_and_later_the_answer(
         first = pool.submit(item, client, acme, "k")
         while not practice.calls:
             threading.Event().wait(0.005)
-        with pytest.raises(stripe.APIError) as refused:
-            item(client, acme, "k")
-    assert (type(refused.value), refused.value.http_status) == (stripe.APIError, 409)
-    assert (refused.value.code, refused.value.error.code) == (None, "idempotency_key_in_use")
+        error = failing(lambda: item(client, acme, "k"))
+    assert (type(error), error.http_status) == (stripe.APIError, 409)
+    assert (error.code, error.error.code) == (None, "idempotency_key_in_use")
     again = item(client, acme, "k")
     assert (again.id, is_replayed(again)) == (first.result().id, True)
     assert len(practice.items(acme)) == 1
