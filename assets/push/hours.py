@@ -25,11 +25,11 @@ Place: TypeAlias = tuple[str, str, int]  # customer, event name, timestamp of th
 # What was never called, or surely is not there, is no part of a sum.
 _EVENTS = """
     WITH events AS (
-        SELECT customer, payload->>'$.event_name' AS meter, (payload->>'$.timestamp')::BIGINT AS at, name,
+        SELECT customer, payload->>'$.event_name' AS meter, (payload->>'$.timestamp')::BIGINT AS hour_at, name,
                (payload->>'$.payload.value')::BIGINT AS value,
                if(state = 'sent', 'sent', if(key_sent_at IS NULL, 'absent', 'open')) AS standing
         FROM books.outbox WHERE key_mode = ? AND entry = 'event' AND first_sent_at IS NOT NULL)
-    SELECT * FROM events SEMI JOIN (FROM events WHERE standing <> 'sent') AS o USING (customer, meter, at)"""
+    SELECT * FROM events SEMI JOIN (FROM events WHERE standing <> 'sent') AS o USING (customer, meter, hour_at)"""
 
 
 @dataclass
