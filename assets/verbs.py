@@ -19,10 +19,11 @@ from assets import books, events, parity, post, publish, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
+from assets.core.page import counted
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
-from assets.push import push
+from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 
@@ -138,6 +139,29 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
     return dg.MaterializeResult(metadata={**counts, **metadata})
 
 
+def reconciled(
+    night: Night, wall_clock: dg.ResourceParam[Clock]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """The books against what Stripe lists, both ways: whoever something was sent to, has something open, or differs."""
+    with night.connect() as con:
+        loaded = load(night.root, books.closed_periods(con), night.clock)
+        result = reconcile.run(con, night.root, loaded, wall_clock, is_asked=False)
+        differences = shown.one(con, "SELECT count(*) FROM billing.reconciliation")
+        metadata = shown.reconciled(con)
+    counts = {"customers": result.customers, "reads": result.reads} if result else {}
+    yield dg.MaterializeResult(metadata={**counts, "differences": differences, **metadata})
+    yield dg.AssetCheckResult(
+        check_name="stripe_agrees_with_the_books",
+        passed=not differences,
+        metadata={"differences": differences, "not_compared": len(result.why_not) if result else 0},
+    )
+    if differences:
+        raise Waiting(
+            f"{counted(differences, 'difference')} between the books and Stripe; the night is in the books. See "
+            "billing.reconciliation, or run `tallyhouse reconcile`."
+        )
+
+
 def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
@@ -153,12 +177,20 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
             description="Of every day and meter, what was received is in the books with one fate, to the last digit.",
         ),
     ]
+    agrees = [
+        dg.AssetCheckSpec(
+            "stripe_agrees_with_the_books",
+            asset="reconciled",
+            description="All that was sent is at Stripe, once and as it was sent, and nothing else of ours is.",
+        )
+    ]
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
         asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
+        asset(group_name="stripe", kinds={"stripe", "duckdb"}, deps=["pushed"], check_specs=agrees)(reconciled),
     ]
 
 

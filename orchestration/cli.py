@@ -158,7 +158,7 @@ def ui(
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
-for command in (parity.parity, parity.cutover, stripe.push, practice.practice):
+for command in (parity.parity, parity.cutover, stripe.push, stripe.reconcile, practice.practice):
     app.command()(command)
 app.add_typer(catalog.catalog, name="catalog")
 

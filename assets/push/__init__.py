@@ -58,7 +58,7 @@ def push(
         return {}
     refuse_wrong_key(settings)
     ensure_outbox(con)
-    _refuse_unlike_the_night(con, settings)
+    refuse_unlike_the_night(con, settings)
     outbox = Outbox(con, settings.stripe_key, clock)
     customers = {it.account_id: it.stripe_customer_id for it in catalogue.accounts if it.stripe_customer_id}
     _prepare(outbox, settings, customers)
@@ -71,7 +71,7 @@ def push(
     return _told(outbox, sender)
 
 
-def _refuse_unlike_the_night(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def refuse_unlike_the_night(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """The books that readers see are those of the last night; a switch takes effect with the next one."""
     row = con.execute("SELECT book FROM catalog.settings").fetchone()
     if row != ("live",):

@@ -18,7 +18,7 @@ PAST, AHEAD = timedelta(days=35), timedelta(minutes=5)
 DIGITS = 15
 
 _MADE = """
-    SELECT identifier, account_id, meter, bucket_start, value FROM books.meter_events e
+    SELECT account_id, identifier, meter, bucket_start, value, currency FROM books.meter_events e
     WHERE value <> 0 AND NOT EXISTS (
         FROM books.outbox o WHERE o.key_mode = ? AND o.entry = 'event' AND o.name = e.identifier)
     ORDER BY bucket_start, identifier"""
@@ -35,8 +35,10 @@ def prepare(outbox: Outbox, customers: Mapping[str, str]) -> None:
         )
         now = outbox.clock()
         made = [
-            _entry(identifier, meter, bucket_start.replace(tzinfo=UTC), value, customers.get(account_id) or None, now)
-            for identifier, account_id, meter, bucket_start, value in con.execute(_MADE, [outbox.key_mode]).fetchall()
+            _entry(identifier, meter, bucket_start.replace(tzinfo=UTC), value, currency, customers.get(account_id), now)
+            for account_id, identifier, meter, bucket_start, value, currency in con.execute(
+                _MADE, [outbox.key_mode]
+            ).fetchall()
         ]
         again = outbox.read("entry = 'event' AND state = 'pending' AND attempt > 1")
         outbox.add([*made, *_outdated(again, now)], ())
@@ -46,7 +48,16 @@ def prepare(outbox: Outbox, customers: Mapping[str, str]) -> None:
         raise
 
 
-def _entry(identifier: str, meter: str, start: datetime, value: int, customer: str | None, now: datetime) -> Entry:
+def _entry(
+    identifier: str,
+    meter: str,
+    start: datetime,
+    value: int,
+    currency: str | None,
+    customer: str | None,
+    now: datetime,
+) -> Entry:
+    """`currency` is that of a cost meter, whose value is money."""
     payload: dict[str, Any] = {
         "event_name": meter,
         "identifier": identifier,
@@ -54,7 +65,7 @@ def _entry(identifier: str, meter: str, start: datetime, value: int, customer: s
         "payload": {"stripe_customer_id": customer, "value": str(value)},
     }
     why = NO_CUSTOMER if customer is None else _too_much(value) or _untimely(start, now)
-    entry = Entry("event", identifier, customer, payload)
+    entry = Entry("event", identifier, customer, payload, currency=currency)
     return replace(entry, state="parked", state_reason=why) if why else entry
 
 

@@ -37,6 +37,15 @@ TABLES = {
     "books.outbox_log": """
         logged_at TIMESTAMP NOT NULL, key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL,
         attempt INTEGER NOT NULL, event VARCHAR NOT NULL, detail VARCHAR""",
+    # When a customer was last compared with what Stripe lists, and what differed then.
+    "books.reconciled": """
+        key_mode VARCHAR NOT NULL, customer VARCHAR NOT NULL, reconciled_at TIMESTAMP NOT NULL,
+        PRIMARY KEY (key_mode, customer)""",
+    "books.reconciliation": """
+        key_mode VARCHAR NOT NULL, customer VARCHAR NOT NULL, kind VARCHAR NOT NULL, account_id VARCHAR, name VARCHAR,
+        stripe_id VARCHAR, invoice VARCHAR, meter VARCHAR, bucket_start TIMESTAMP, currency VARCHAR,
+        amount_minor BIGINT, books_minor BIGINT, stripe_minor BIGINT, books_quantity BIGINT,
+        stripe_quantity DECIMAL(38, 12), detail VARCHAR, reconciled_at TIMESTAMP NOT NULL""",
 }
 
 
