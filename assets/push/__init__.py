@@ -78,7 +78,7 @@ def refuse_unlike_the_night(con: duckdb.DuckDBPyConnection, settings: Settings) 
         raise Refusal(
             "catalog/workspace.yaml has turned live since the last night; run one first with `tallyhouse nightly`."
         )
-    con.execute("UPDATE catalog.settings SET key_mode = ?", [settings.stripe_key])
+    con.execute("UPDATE catalog.settings SET key_mode = $mode WHERE key_mode <> $mode", {"mode": settings.stripe_key})
 
 
 def _may_go(

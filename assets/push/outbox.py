@@ -10,7 +10,7 @@ that was never called is made anew by every push, from the books and the account
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -47,6 +47,20 @@ TABLES = {
         amount_minor BIGINT, books_minor BIGINT, stripe_minor BIGINT, books_quantity BIGINT,
         stripe_quantity DECIMAL(38, 12), detail VARCHAR, reconciled_at TIMESTAMP NOT NULL""",
 }
+
+
+_TYPES = {
+    **dict.fromkeys(("key_mode", "entry", "name", "batch", "customer"), "VARCHAR"),
+    "amount_minor": "BIGINT",
+    "currency": "VARCHAR",
+    "payload": "VARCHAR",
+    "payload_hash": "VARCHAR",
+    "attempt": "INTEGER",
+    "idempotency_key": "VARCHAR",
+    **dict.fromkeys(("first_sent_at", "key_sent_at", "doubted_at"), "TIMESTAMP"),
+    **dict.fromkeys(("state", "state_reason", "stripe_id", "request_id", "response", "stripe_account"), "VARCHAR"),
+}
+_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
@@ -121,14 +135,9 @@ class Outbox:
     def add(self, entries: Collection[Entry], lines: Collection[tuple[str, str]]) -> None:
         """Enter what is new, with the item each line goes out in; in the caller's transaction."""
         self._write(entries)
-        if lines:
-            import pyarrow as pa
-
-            columns = ("key_mode", "line_id", "name")
-            rows = [dict(zip(columns, (self.key_mode, *pair), strict=True)) for pair in lines]
-            self.con.register("outbox_rows", pa.Table.from_pylist(rows))
-            self.con.execute("INSERT INTO books.outbox_lines BY NAME FROM outbox_rows")
-            self.con.unregister("outbox_rows")
+        columns = ("key_mode", "line_id", "name")
+        rows = [dict(zip(columns, (self.key_mode, *pair), strict=True)) for pair in lines]
+        self._insert("INSERT INTO books.outbox_lines", rows, dict.fromkeys(columns, "VARCHAR"))
 
     def claim(self, entries: Collection[Entry]) -> None:
         """Commit that these are about to be called: from here on their outcome is open until it is known."""
@@ -159,14 +168,15 @@ class Outbox:
             self.con.executemany("INSERT INTO books.outbox_log VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _write(self, entries: Collection[Entry]) -> None:
-        if not entries:
-            return
-        import pyarrow as pa
+        self._insert("INSERT OR REPLACE INTO books.outbox", [self._row(it) for it in entries], _TYPES)
 
-        rows = [self._row(it) for it in entries]
-        self.con.register("outbox_rows", pa.Table.from_pylist(rows, schema=_schema()))
-        self.con.execute("INSERT OR REPLACE INTO books.outbox BY NAME FROM outbox_rows")
-        self.con.unregister("outbox_rows")
+    def _insert(self, insert: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> None:
+        """Rows as one JSON text: a statement for many, and nothing to import for it."""
+        for start in range(0, len(rows), _AT_ONCE):
+            self.con.execute(
+                f"{insert} BY NAME SELECT unnest(from_json(?, ?), recursive := true)",
+                [json.dumps(rows[start : start + _AT_ONCE]), json.dumps([types])],
+            )
 
     def _row(self, it: Entry) -> dict[str, Any]:
         payload = canonical(it.payload)
@@ -182,9 +192,9 @@ class Outbox:
             "payload_hash": digest(payload),
             "attempt": it.attempt,
             "idempotency_key": it.key,
-            "first_sent_at": _naive(it.first_sent_at),
-            "key_sent_at": _naive(it.key_sent_at),
-            "doubted_at": _naive(it.doubted_at),
+            "first_sent_at": _text(it.first_sent_at),
+            "key_sent_at": _text(it.key_sent_at),
+            "doubted_at": _text(it.doubted_at),
             "state": it.state,
             "state_reason": it.state_reason,
             "stripe_id": it.stripe_id,
@@ -192,19 +202,6 @@ class Outbox:
             "response": it.response,
             "stripe_account": self.account if it.first_sent_at else None,
         }
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    instants = ("first_sent_at", "key_sent_at", "doubted_at")
-    numbers = {"amount_minor": pa.int64(), "attempt": pa.int32(), **dict.fromkeys(instants, pa.timestamp("us"))}
-    names = (
-        *("key_mode", "entry", "name", "batch", "customer", "amount_minor", "currency", "payload", "payload_hash"),
-        *("attempt", "idempotency_key", *instants, "state", "state_reason", "stripe_id", "request_id", "response"),
-        "stripe_account",
-    )
-    return pa.schema([(name, numbers.get(name, pa.string())) for name in names])
 
 
 def ensure_outbox(con: duckdb.DuckDBPyConnection) -> None:
@@ -216,6 +213,11 @@ def ensure_outbox(con: duckdb.DuckDBPyConnection) -> None:
 def again(it: Entry) -> Entry:
     """The entry once it is certain that nothing came of it: another attempt, under a key of its own."""
     return replace(it, attempt=it.attempt + 1, key_sent_at=None, doubted_at=None, state="pending", state_reason=None)
+
+
+def _text(at: datetime | None) -> str | None:
+    naive = _naive(at)
+    return naive.isoformat() if naive else None
 
 
 def _naive(at: datetime | None) -> datetime | None:

@@ -73,13 +73,17 @@ class Prepared:
 
 
 def prepare(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) -> None:
-    """Bring the outbox up to the books, in one transaction."""
+    """Bring the outbox up to the books, in one transaction; where all is as it was, nothing is written."""
     con = outbox.con
     con.execute("BEGIN")
     try:
         con.execute(_UNTOUCHED, [outbox.key_mode])
+        before = outbox.read("(entry, name) IN (SELECT (entry, name) FROM untouched)")
         con.execute(_FORGET)
         made = _prepared(outbox, settings, customers)
+        if {(it.entry, it.name): it for it in before} == {(it.entry, it.name): it for it in made.entries}:
+            con.execute("ROLLBACK")
+            return
         outbox.add(made.entries, made.lines)
         con.execute("COMMIT")
     except BaseException:

@@ -24,7 +24,8 @@ from assets.core.agreement import Booked, Difference, Kind, Used, compare_hours,
 from assets.core.catalogue.models import Catalogue
 from assets.core.page import counted
 from assets.progress import tell
-from assets.push import refuse_unlike_the_night, words
+from assets.push import reconcile_words as words
+from assets.push import refuse_unlike_the_night
 from assets.push.client import Answer, Client, has_key
 from assets.push.hours import SECONDS, meter_ids
 from assets.push.outbox import Clock, Entry, Outbox
@@ -82,6 +83,10 @@ def run(
     found = words.agreement(con, result.customers, result.reads, len(result.why_not))
     tell("reconciled", found.sentence, **found.facts)
     return result
+
+
+def has_differences(con: duckdb.DuckDBPyConnection) -> bool:
+    return con.execute("SELECT count(*) > 0 FROM billing.reconciliation").fetchone() == (True,)
 
 
 # Whoever was called for something since the last time, or has something open, or differs; and from when on it counts.

@@ -50,7 +50,7 @@ class Sender:
             if self.is_stopped:
                 return
             self._batch(todo[start : start + CLAIM])
-            if told:
+            if told and len(todo) > CLAIM:
                 told(min(start + CLAIM, len(todo)), len(todo))
 
     @property
