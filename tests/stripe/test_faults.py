@@ -95,6 +95,17 @@ def test_an_error_rolled_forward_shows_later_with_the_time_of_the_call(practice,
     assert len(practice.items(acme)) == 1
 
 
+def test_what_can_no_longer_be_done_when_its_time_has_come_is_not_done(practice, client, acme):
+    practice.faults.add(Fault("error_later", seconds=60))
+    failing(lambda: item(client, acme, "k"))
+    client.v1.invoices.create({"customer": acme, "auto_advance": True})
+    client.v1.customers.delete(acme)
+    practice.clock.advance(7200)
+    assert practice.items(acme) == []
+    (draft,) = practice.invoices(acme)
+    assert (draft["status"], draft["automatically_finalizes_at"]) == ("draft", None)
+
+
 def test_a_client_that_gives_up_waiting_has_still_asked(practice, acme):
     practice.faults.add(Fault("slow", seconds=0.5))
     error = failing(lambda: item(client_of(practice, timeout=0.1), acme, "k"))
