@@ -92,7 +92,8 @@ def has_differences(con: duckdb.DuckDBPyConnection) -> bool:
 # Whoever was called for something since the last time, or has something open, or differs; and from when on it counts.
 _SCOPE = """
     SELECT o.customer, min(o.first_sent_at) FILTER (
-        $all OR r.customer IS NULL OR o.key_sent_at >= r.reconciled_at - $lag OR o.state NOT IN ('sent', 'void')
+        $all OR r.customer IS NULL OR o.state NOT IN ('sent', 'void')
+        OR o.key_sent_at >= r.reconciled_at - if(o.entry = 'event', $lag, INTERVAL 0 SECOND)
         OR o.customer IN (SELECT customer FROM books.reconciliation WHERE key_mode = $mode)) AS since
     FROM books.outbox o LEFT JOIN books.reconciled r ON r.key_mode = o.key_mode AND r.customer = o.customer
     WHERE o.key_mode = $mode AND o.first_sent_at IS NOT NULL AND o.customer IS NOT NULL
@@ -110,7 +111,8 @@ def reconcile(outbox: Outbox, client: Client, is_all: bool = False) -> Result:
     result = Result()
     todo = sorted(scope(outbox, is_all).items())
     meters: dict[str, str] = {}
-    if outbox.read("entry = 'event' AND first_sent_at IS NOT NULL LIMIT 1"):
+    has_events = "SELECT count(*) > 0 FROM books.outbox WHERE key_mode = ? AND entry = 'event' AND customer IS NOT NULL"
+    if todo and outbox.con.execute(has_events, [outbox.key_mode]).fetchone() == (True,):
         listed = client.listed("billing.meters.list")
         if not listed.is_done:
             return Result(why_not={customer: listed.why for customer, _ in todo})
