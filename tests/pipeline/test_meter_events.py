@@ -17,6 +17,7 @@ from tests.golden.case import catalogue_files, raw_files
 from tests.nights import run_night
 
 FIRST = datetime(2026, 5, 20, 2, 30, tzinfo=UTC)
+JUNE = datetime(2026, 6, 1, 1, tzinfo=UTC)
 WORKSPACE: dict[str, Any] = {
     "workspace": {"bill_from": "2026-05-20T00:00:00Z", "stripe": {"mode": "live", "push": "meter_events"}},
     "plan": {
@@ -44,12 +45,12 @@ def live(bill_from: str, **stripe: str) -> dict[str, Any]:
 
 
 def made(root: Path, as_of: datetime) -> list[tuple[Any, ...]]:
-    """Identifier, exact and value of a night's events."""
+    """Identifier, exact, value and state of a night's events."""
     with warehouse.connect(root) as con:
         return con.execute(
-            """SELECT identifier, exact, value, state FROM books.meter_events WHERE created_as_of = ?
+            """SELECT identifier, exact, value, state FROM billing.meter_events WHERE created_as_of = ?
             ORDER BY meter, bucket_start, event_no""",
-            [as_of.replace(tzinfo=None)],
+            [as_of],
         ).fetchall()
 
 
@@ -141,6 +142,45 @@ def test_a_meter_is_not_measured_anew(tmp_path: Path) -> None:
     write(root, meters={"units": {"aggregate": "max"}})  # no longer sent, and nothing is taken back
     run_night(root, FIRST + timedelta(days=1), is_published=False, is_checked=True)
     assert made(root, FIRST + timedelta(days=1)) == []
+
+
+def lines(root: Path) -> dict[str, tuple[str, str | None]]:
+    with warehouse.connect(root) as con:
+        rows = con.execute("SELECT period_start, charge, state, state_reason FROM books.lines").fetchall()
+    return {f"{start:%Y-%m-%d} {charge}": (state, reason) for start, charge, state, reason in rows}
+
+
+def test_lines_of_usage_that_stripe_rates_are_never_sent(tmp_path: Path) -> None:
+    """One period ended before bill_from: what is billed of it is on lines, and goes out as such."""
+    subscription = "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,"
+    minimum = {"minimum": "9", **WORKSPACE["plan"]}
+    usage = {"ev/1.ndjson": "b  2026-05-20T01:00:00Z  units  3  a1"}
+    told = {"subscriptions": subscription, "plan": minimum}
+    run_night(write(tmp_path, usage, workspace=live("2026-05-01T00:00:00Z"), **told), FIRST, is_published=False)
+    run_night(tmp_path, JUNE, is_checked=True)
+    rated = ("shadow", "Stripe rates this usage itself (stripe.push: meter_events)")
+    assert lines(tmp_path) == {
+        "2026-04-01 minimum": ("pending", None),
+        "2026-05-01 metered:pro:units": rated,
+        "2026-05-01 minimum": rated,
+    }
+
+
+def test_usage_goes_out_on_one_way_only(tmp_path: Path) -> None:
+    """Lines first, then meter events, or the other way round: the second begins where the first has ended."""
+    usage = {"ev/1.ndjson": "b  2026-05-20T01:00:00Z  units  3  a1"}
+    by_lines = {"bill_from": "2026-05-20T00:00:00Z", "stripe": {"mode": "live"}}
+    run_night(write(tmp_path / "lines", usage, workspace=by_lines), JUNE, is_published=False)
+    run_night(write(tmp_path / "hours", usage), JUNE, is_published=False)
+    for name, other, until in (
+        ("lines", live("2026-05-20T00:00:00Z"), "on lines"),
+        ("hours", by_lines, "as meter events"),
+    ):
+        root = write(tmp_path / name, workspace=other)
+        with pytest.raises(Refusal) as refused:
+            run_night(root, JUNE + timedelta(days=1))
+        assert f"has gone out {until}; put it back, or let bill_from be an hour from then on" in str(refused.value)
+        run_night(write(root, workspace={**other, "bill_from": "2026-06-02T00:00:00Z"}), JUNE + timedelta(days=2))
 
 
 def test_meters_that_do_not_add_up_are_warned_of_by_name(tmp_path: Path) -> None:
