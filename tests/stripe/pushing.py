@@ -82,14 +82,16 @@ def pointed_at(practice: PracticeStripe, key: str = KEY) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def pushed(root: Path, now: datetime, is_confirmed: bool = True, **told: Any) -> dict[str, int] | Refusal:
+def pushed(
+    root: Path, now: datetime, is_confirmed: bool = True, as_of: datetime = AS_OF, **told: Any
+) -> dict[str, int] | Refusal:
     """One push; what it counts, or what it refuses or leaves waiting."""
     with warehouse.only_run(root, AS_OF, "push"), warehouse.connect(root) as con:
         con.execute("SET threads = 1")
-        catalogue = load(root, closed_periods(con), AS_OF)
+        catalogue = load(root, closed_periods(con), as_of)
         told = {"patience": PATIENCE, **told}
         try:
-            return push.push(con, root, catalogue, AS_OF, lambda: now, is_confirmed=is_confirmed, **told)
+            return push.push(con, root, catalogue, as_of, lambda: now, is_confirmed=is_confirmed, **told)
         except Refusal as refusal:
             return refusal
 
