@@ -163,12 +163,12 @@ def test_a_fault_by_chance_falls_the_same_way_each_time(practice, client, acme):
 
 
 def test_latency_does_not_make_calls_wait_for_each_other(practice, acme):
-    practice.settings.latency_ms = 200
+    practice.settings.latency_ms = 500
     start = time.monotonic()
     with ThreadPoolExecutor(10) as pool:
         made = list(pool.map(lambda n: item(client_of(practice), acme, f"k{n}").id, range(10)))
     assert len(set(made)) == 10
-    assert time.monotonic() - start < 1.5  # one after the other: 2
+    assert time.monotonic() - start < 4  # one after the other: 5
     calls = practice.calls
     assert max(call.started for call in calls) < min(call.ended for call in calls)
 
@@ -187,7 +187,7 @@ def test_a_limiter_lets_so_many_pass_in_a_second(practice, client, acme):
 
 
 def test_two_writers_for_one_customer_get_in_each_others_way_if_wished(practice, acme):
-    practice.settings.customer_lock, practice.settings.latency_ms = True, 150
+    practice.settings.customer_lock, practice.settings.latency_ms = True, 400
     practice.add_customer("cus_other")
     with ThreadPoolExecutor(3) as pool:
         futures = [

@@ -92,10 +92,10 @@ def test_a_key_counts_for_its_mode_alone(practice, client, acme):
 
 
 def test_a_second_call_while_the_first_is_at_work_gets_409_and_later_the_answer(practice, client, acme):
-    practice.faults.add(Fault("slow", seconds=0.4))
+    practice.faults.add(Fault("slow", seconds=0.5))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(item, client, acme, "k")
-        while not practice.calls:
+        while practice.faults.pending():  # met once the key is taken
             threading.Event().wait(0.005)
         error = failing(lambda: item(client, acme, "k"))
     assert (type(error), error.http_status) == (stripe.APIError, 409)
