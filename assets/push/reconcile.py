@@ -31,7 +31,7 @@ from assets.push.hours import SECONDS, meter_ids
 from assets.push.outbox import Clock, Entry, Outbox
 from assets.push.pace import Pace, Patience
 from assets.push.rules import LOOK_BACK
-from assets.push.send import WORKERS
+from assets.push.send import workers_for
 
 LAG = timedelta(hours=1)  # how long Stripe may take to add an event up
 _BATCH = 200  # customers whose comparing is committed at once
@@ -119,7 +119,7 @@ def reconcile(outbox: Outbox, client: Client, is_all: bool = False) -> Result:
         meters = meter_ids(listed)
     for start in range(0, len(todo), _BATCH):
         sides = list(_sides(outbox, dict(todo[start : start + _BATCH])))
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="stripe") as pool:
+        with ThreadPoolExecutor(workers_for(client), thread_name_prefix="stripe") as pool:
             compared = list(pool.map(lambda side: _compared(client, meters, side), sides))
         _keep(outbox, compared)
         for it in compared:

@@ -72,7 +72,7 @@ class Sender:
 
     @property
     def workers(self) -> int:
-        return min(64, max(4, round(self.client.pace.rate * PATIENT)))
+        return workers_for(self.client)
 
     @property
     def is_stopped(self) -> bool:
@@ -180,6 +180,10 @@ class Sender:
         self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
         if self._silent >= SILENCE:
             self.stop(f"it can't be reached: {answer.why}")
+
+
+def workers_for(client: Client) -> int:
+    return min(64, max(4, round(client.pace.rate * PATIENT)))
 
 
 def _pieces(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

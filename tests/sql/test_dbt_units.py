@@ -136,7 +136,9 @@ EVENT = (
     "INSERT INTO int_events__new BY NAME SELECT 'it' AS identifier, 'a1' AS account_id, 'calls' AS meter,"
     " TIMESTAMP '2026-05-31 12:00:00' AS bucket_start, 2 AS exact, 2 AS value"
 )
-HOURS = "INSERT INTO int_events__scope BY NAME SELECT TIMESTAMP '2026-05-31' AS from_at, TIMESTAMP '2026-06-01' AS until_at"
+HOURS = (
+    "INSERT INTO int_events__scope BY NAME SELECT TIMESTAMP '2026-05-31' AS from_at, TIMESTAMP '2026-06-01' AS until_at"
+)
 
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from assets import progress, push, warehouse
+from assets import progress, publish, push, warehouse
 from assets.books import closed_periods
 from assets.core.catalogue.loading import load
 from assets.practice import Fault, PracticeStripe
@@ -110,7 +110,7 @@ def bench(posted: Path, tmp_path: Path, practice: PracticeStripe, monkeypatch: p
     monkeypatch.setenv("STRIPE_API_KEY", "sk_test_x")
     monkeypatch.setenv("TALLYHOUSE_STRIPE_API_BASE", practice.url)
     monkeypatch.setattr(progress, "_listeners", [])
-    monkeypatch.setattr(push.publish, "renew", lambda *_: None)  # readers are not looked at here
+    monkeypatch.setattr(publish, "renew", lambda *_: None)  # readers are not looked at here
     made = Bench(copied(posted, tmp_path / "workspace"), practice)
     for customer in ("cus_1", "cus_2"):
         practice.add_customer(customer, customer)

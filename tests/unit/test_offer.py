@@ -12,7 +12,17 @@ import pytest
 
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Charge, Meter, Tier
-from assets.core.offer import Inexpressible, Offer, _terms, meter_params, offer, price_params, product_params, terms_of
+from assets.core.offer import (
+    Inexpressible,
+    Offer,
+    Price,
+    _terms,
+    meter_params,
+    offer,
+    price_params,
+    product_params,
+    terms_of,
+)
 from tests.golden.case import catalogue_files
 
 UNITS = Meter("units", "sum", Decimal(1024), "GB")
@@ -134,7 +144,7 @@ def test_a_price_at_stripe_reads_as_ours() -> None:
         "transform_quantity": None,
     }
     assert terms_of(found) == _terms(charge(model="graduated", tiers=TIERS), CALLS, "USD")
-    found: Any = {
+    found = {
         "billing_scheme": "per_unit",
         "unit_amount": 150,
         "transform_quantity": {"divide_by": 10, "round": "up"},
@@ -225,9 +235,7 @@ def test_the_calls_are_whole() -> None:
         "currency": "usd",
         "interval": "month",
     }
-    from assets.core.offer import Price
-
-    price = Price(**plan, terms=_terms(charge(model="per_unit", price="1"), UNITS, "USD"))
+    price = Price(**named, terms=_terms(charge(model="per_unit", price="1"), UNITS, "USD"))
     # A count arrives as totals of hours, so it is a sum there too.
     assert meter_params(CALLS)["default_aggregation"] == {"formula": "sum"}
     assert "event_time_window" not in meter_params(CALLS)  # or late events would overwrite earlier ones
