@@ -25,6 +25,8 @@ TABLES = {
     "files": "raw_file, source",
     "rounding_ledger": "subscription_id, period_start, charge, line_no",
     "leak_ledger": "day, meter, measure",
+    "meter_events": "created_as_of, account_id, meter, bucket_start, event_no",
+    "reconciliation": "customer, kind, name, stripe_id, meter, bucket_start, invoice, currency",
     "runs": "as_of",
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",

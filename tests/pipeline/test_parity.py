@@ -368,6 +368,17 @@ def test_a_switch_needs_an_instant_and_a_charge(tmp_path: Path) -> None:
     assert tallyhouse_says("cutover", "--check", "--workspace", tmp_path).exit_code == 1
 
 
+def test_a_level_is_no_meter_event(tmp_path: Path) -> None:
+    """Where usage is sent hour by hour, a meter that can't be is billed by nobody."""
+    plan = {"charges": [{"meter": "disk", "model": "per_unit", "price": "1"}]}
+    sides = {"reference": {"meter": "old_units"}, "candidate": {"meter": "disk"}}
+    told = {"bill_from": format_instant(BILL_FROM), "stripe": {"push": "meter_events"}}
+    write(tmp_path, agreeing(), workspace=told, plan=plan, parity={"disk": sides})
+    run_night(tmp_path, NIGHT)
+    block = "disk: disk is time_weighted, of which no meter events are sent (stripe.push)"
+    assert [it for it in verdict(tmp_path).blocks if it.startswith(block)] != []
+
+
 def test_a_baseline_is_billed_by_this_side_whatever_bill_from_says(tmp_path: Path) -> None:
     write(
         tmp_path,

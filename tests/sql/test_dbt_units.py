@@ -143,6 +143,15 @@ ROUNDED = (
 )
 ATTO = "0.000000000000000001"
 
+# Of a shadow night there are no meter events: these are of calls, and stand for all there were in their hours.
+EVENT = (
+    "INSERT INTO int_events__new BY NAME SELECT 'it' AS identifier, 'a1' AS account_id, 'calls' AS meter,"
+    " TIMESTAMP '2026-05-31 12:00:00' AS bucket_start, 2 AS exact, 2 AS value"
+)
+HOURS = (
+    "INSERT INTO int_events__scope BY NAME SELECT TIMESTAMP '2026-05-31' AS from_at, TIMESTAMP '2026-06-01' AS until_at"
+)
+
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
     # the grain of every model
@@ -235,6 +244,12 @@ BROKEN = [
     ("usage_sums_to_parity", "UPDATE int_parity__scope SET is_going_live = true, bill_from = '2026-05-31 00:00:00'"),
     ("parity_raises_no_alert", "UPDATE int_parity__totals SET is_alert = true"),
     ("a_period_stands_once", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
+    # usage hour by hour
+    ("an_event_is_made_once", f"{EVENT}; INSERT INTO int_events__new FROM int_events__new"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; UPDATE int_events__new SET value = value + 1"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; UPDATE int_events__new SET exact = 0.49"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; {HOURS}; UPDATE int_events__new SET exact = exact + 0.1"),
+    ("meter_events_sum_to_rounded_totals", HOURS),
     # what rounding leaves over
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET amount_minor = amount_minor + 1 WHERE owed > 0"),
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET owed = owed + 0.0051 WHERE reason = 'close'"),

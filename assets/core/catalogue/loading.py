@@ -12,7 +12,7 @@ from assets.core import tariff
 from assets.core.catalogue import read_checks, read_meters, read_parity, read_plans, read_sources, read_workspace
 from assets.core.catalogue.account_checks import CHECKS
 from assets.core.catalogue.draft import Draft
-from assets.core.catalogue.models import Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
+from assets.core.catalogue.models import SUMMABLE, Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
 from assets.core.catalogue.nodes import read_yaml
 from assets.core.catalogue.problems import Problems, sentence, shown
 from assets.core.catalogue.read_accounts import BASELINES, read_accounts
@@ -71,6 +71,7 @@ def load(
         *problems.warnings,
         *_default_plan_warnings(settings, plans or {}, rows.accounts),
         *_baseline_warnings(settings, rows.baselines, as_of),
+        *_unsummable_warnings(settings, plans or {}, sound_meters),
     ]
     return Catalogue(
         catalog_id=_digest([workspace / read_meters.FILE, plans_at / plans_named]),
@@ -138,6 +139,17 @@ def _default_plan_warnings(settings: Settings, plans: dict[str, Plan], accounts:
         odd = f"is {shown(plan.name)}, which is for {plan.currency}, and {names} has another currency"
         advice = "its usage outside a subscription is held as no_payer"
         yield sentence(f"{read_workspace.FILE}: default_plan", odd, advice)
+
+
+def _unsummable_warnings(settings: Settings, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+    """Charged meters that Stripe is told nothing of, where it is told of usage hour by hour."""
+    if settings.stripe_push != "meter_events":
+        return
+    charged = {charge.meter for plan in plans.values() for version in plan.versions for charge in version.charges}
+    for name, meter in meters.items():
+        if name in charged and meter.aggregate not in SUMMABLE:
+            odd = f"is {meter.aggregate}, whose hours do not add up to a period, so no meter events are sent of it"
+            yield sentence(f"{read_meters.FILE}: {name}:", odd, "bill it in another way, or push invoice_items")
 
 
 def _baseline_warnings(settings: Settings, baselines: list[Baseline], as_of: datetime | None) -> Iterator[str]:
