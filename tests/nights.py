@@ -14,9 +14,16 @@ from typing import Any
 import duckdb
 
 from assets import parity, publish, verbs, warehouse
+from assets.gate.findings import Finding
+from assets.gate.judge import Judged, judge
+from assets.gate.tables import TONIGHT
+from assets.gate.watch import watch
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
+
+# What the gate's expectations look at, and nobody else.
+ONLY_JUDGED = {f"gate_{name}" for name in (*TONIGHT, "compared")} - {"gate_usage"}
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -30,13 +37,42 @@ def run_night(
         verbs.take_in(con, workspace, as_of)
         verbs.bring_in(con, workspace, as_of)
         con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
-        for model in dbt.compiled_models().values():
-            con.execute(model)
+        for name, model in dbt.compiled_models().items():
+            if name not in ONLY_JUDGED:
+                con.execute(model)
         if is_checked:
             _gate(con)
         post(con, workspace, as_of, parity.refuse_unclean(con, as_of, force))
         if is_published:
             publish.publish(con, workspace)
+
+
+def judge_night(workspace: Path, as_of: datetime) -> Judged:
+    """Land, compute and judge, and post nothing: all that a night that is stopped does."""
+    with warehouse.connect(workspace) as con:
+        con.execute("SET threads = 1")
+        verbs.take_in(con, workspace, as_of)
+        verbs.bring_in(con, workspace, as_of)
+        con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
+        for model in dbt.compiled_models().values():
+            con.execute(model)
+        judge(con, as_of, _found_by_dbt(con), is_first=True)
+    return watch(workspace, as_of)
+
+
+def _found_by_dbt(con: duckdb.DuckDBPyConnection) -> list[Finding]:
+    return [
+        Finding(
+            check=name,
+            suite="models",
+            kind="structure",
+            severity="block",
+            outcome="failed" if con.execute(query).fetchone() else "passed",
+            about=name,
+            query=query,
+        )
+        for name, query in dbt.compiled_checks().items()
+    ]
 
 
 def _gate(con: duckdb.DuckDBPyConnection) -> None:

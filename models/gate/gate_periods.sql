@@ -60,6 +60,7 @@ final as (
         {{ shown('usual.most_added') }} as most_added,
         coalesce(usual.nights_known, 0) as nights_known,
         coalesce(tonight.currency, last_night.currency) as currency,
+        {{ shown(from_minor('1', 'currencies')) }} as minor,
         {{ shown('coalesce(tonight.gross, last_night.gross)') }} as gross,
         {{ shown('last_night.gross') }} as last_gross,
         {{ shown('coalesce(tonight.owed, last_night.owed)') }} as at_stake
@@ -68,6 +69,8 @@ final as (
         on tonight.subscription_id = last_night.subscription_id and tonight.period_start = last_night.period_start
     cross join settings
     left join usual on coalesce(tonight.subscription_id, last_night.subscription_id) = usual.subscription_id
+    left join {{ source('catalog', 'currencies') }} as currencies
+        on coalesce(tonight.currency, last_night.currency) = currencies.currency
     anti join {{ source('books', 'closes') }} as closes
         on
             tonight.subscription_id is null
