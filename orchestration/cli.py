@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import parity
+from orchestration.commands import gate, parity
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -157,7 +157,7 @@ def ui(
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
-for command in (parity.parity, parity.cutover):
+for command in (parity.parity, parity.cutover, gate.gate):
     app.command()(command)
 
 
