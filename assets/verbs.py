@@ -20,6 +20,7 @@ from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.page import counted
+from assets.gate import docs
 from assets.gate.asset import gate, gate_specs
 from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
@@ -136,6 +137,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     with night.connect() as con:
         rows = publish.publish(con, night.root)
         metadata = shown.published(con) | shown.unbilled(con)
+    docs.publish(night.root)
     file = night.root / "published" / "tallyhouse.duckdb"
     tell("published", str(file), **rows)
     return dg.MaterializeResult(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import audit, catalog, docs, parity, practice, sql, stripe
+from orchestration.commands import audit, catalog, docs, gate, parity, practice, sql, stripe
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -167,6 +167,7 @@ for command in (
     sql.sql,
     audit.audit,
     docs.docs,
+    gate.gate,
 ):
     app.command()(command)
 app.add_typer(catalog.catalog, name="catalog")

@@ -30,6 +30,16 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
     """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    try:
+        _night(workspace, as_of, force, yes)
+    except Exception as failure:
+        from assets.notify import tell_of
+
+        tell_of(workspace, as_of, failure)
+        raise
+
+
+def _night(workspace: Path, as_of: datetime, force: bool, yes: bool) -> None:
     _refuse_early(workspace, as_of)
     os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace)
     dagster_home(workspace)
