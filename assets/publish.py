@@ -24,6 +24,8 @@ TABLES = {
     "rounding_ledger": "subscription_id, period_start, charge, line_no",
     "leak_ledger": "day, meter, measure",
     "runs": "as_of",
+    "accounts": "account_id",
+    "meters": "meter",
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",
     "decisions": "as_of, decision, subject",

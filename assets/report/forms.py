@@ -1,0 +1,101 @@
+"""How numbers and instants look on a page: whole, grouped, aligned, and never through binary floating point.
+
+Money is rounded for show to what its currency can be billed in, half away from zero, by the one rule that rounds. A
+total is of the exact amounts, rounded once; it is no sum of what stands above it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from assets.core.numbers import round_minor
+from assets.core.page import billed, plain
+
+MINUS = "−"  # a true minus is as wide as a digit
+_WIDE = Context(prec=100, rounding=ROUND_HALF_UP)  # up is away from zero
+
+
+def money(amount: Decimal, currency: str) -> str:
+    return minor(round_minor(amount, currency), currency)
+
+
+def minor(amount_minor: int, currency: str) -> str:
+    return grouped(billed(amount_minor, currency))
+
+
+def grouped(number: str) -> str:
+    """A plain number with its thousands apart and a true minus."""
+    sign, digits = (MINUS, number[1:]) if number.startswith("-") else ("", number)
+    whole, point, rest = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{rest}" if whole.isascii() and whole.isdigit() else number
+
+
+def count(number: int) -> str:
+    return grouped(str(number))
+
+
+def quantity(amount: Decimal | Fraction | None, places: int = 6) -> str:
+    """A count in its unit; digits past `places` are rounded, and those of a large one are few."""
+    if amount is None:
+        return ""
+    if isinstance(amount, Fraction):
+        amount = _WIDE.divide(Decimal(amount.numerator), Decimal(amount.denominator))
+    if amount and amount.adjusted() >= 3:
+        places = min(places, 2)
+    return grouped(plain(_WIDE.quantize(amount, Decimal(1).scaleb(-places))))
+
+
+def exact(amount: Decimal) -> str:
+    """Every digit there is."""
+    return grouped(plain(amount))
+
+
+def share(part: Decimal | int, whole: Decimal | int) -> str:
+    """A part in per cent, with one digit."""
+    if not whole:
+        return ""
+    return f"{grouped(str(_WIDE.quantize(_WIDE.divide(Decimal(part) * 100, Decimal(whole)), Decimal('0.1'))))} %"
+
+
+def day(on: date) -> str:
+    return f"{on.day} {on:%b %Y}"
+
+
+def long_day(on: date) -> str:
+    return f"{on.day} {on:%B %Y}"
+
+
+def instant(at: datetime, zone: str = "UTC", is_dated: bool = True) -> str:
+    """Such as 1 Jun 2026, 01:00 UTC; seconds only where there are any. The zone is named only for UTC."""
+    local = at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
+    clock = f"{local:%H:%M:%S}" if local.second or local.microsecond else f"{local:%H:%M}"
+    clock = f"{clock} UTC" if zone == "UTC" else clock
+    return f"{day(local)}, {clock}" if is_dated else clock
+
+
+def span(start: datetime, end: datetime, zone: str = "UTC") -> str:
+    """A half-open period as people read it: its first and its last day, where it begins and ends at midnight."""
+    place = UTC if zone == "UTC" else ZoneInfo(zone)
+    first, last = start.astimezone(place), end.astimezone(place)
+    if first.time() != last.time() or first.hour or first.minute or first.second or first.microsecond:
+        return f"{instant(start, zone)} – {instant(end, zone)}"
+    return days(first.date(), last.date() - timedelta(days=1))
+
+
+def days(first: date, last: date) -> str:
+    """A range of days, its year and month said once where they are the same."""
+    if first == last:
+        return day(first)
+    if first.year != last.year:
+        return f"{day(first)} – {day(last)}"
+    if first.month != last.month:
+        return f"{first.day} {first:%b} – {day(last)}"
+    return f"{first.day} – {day(last)}"
+
+
+def listed(parts: list[str]) -> str:
+    """One, two and three."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else ""

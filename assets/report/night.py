@@ -1,0 +1,211 @@
+"""The report of one night: what came in, what was held, what was used, what it means in money, and what proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import duckdb
+
+from assets.core.page import counted
+from assets.report import controls, forms, money, usage
+from assets.report.page import Link, Note, Report, Section, Stack, Tile
+from assets.report.published import nights, one
+from assets.rerate import Row as Fields
+
+
+def file_name(as_of: datetime) -> str:
+    """Named by its instant, without what a file's name may not have everywhere."""
+    text = as_of.strftime("%Y-%m-%dT%H%M%SZ") if not as_of.microsecond else as_of.strftime("%Y-%m-%dT%H%M%S.%fZ")
+    return f"night-{text}.html"
+
+
+def scope(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+    """What a night's page is about: the periods it closed, the lines it made, the usage it entered."""
+    con.execute("CREATE OR REPLACE TEMP TABLE closed AS FROM dated WHERE closed_at = ?", [as_of])
+    con.execute("CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items WHERE created_as_of = ?", [as_of])
+    con.execute("CREATE OR REPLACE TEMP TABLE used AS FROM ledger WHERE entered_at = ?", [as_of])
+
+
+def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
+    scope(con, as_of)
+    last = nights(con)[-1]
+    it = _counts(con, as_of)
+    totals = money.totals(con)
+    return Report(
+        kind="night",
+        title=f"The night of {forms.long_day(as_of)}",
+        eyebrow=f"{forms.instant(as_of)}{_mode(con)}",
+        headline=_headline(it, totals),
+        warning=_looking_back(as_of, last),
+        tiles=list(_tiles(it, totals)),
+        sections=[section for section in _sections(con, as_of, it, totals) if section.shown or section.lede],
+        links=[Link("index.html", "All reports"), *_neighbours(con, as_of)],
+        closing=(
+            "Money is shown rounded to what its currency can be billed in, half away from zero; totals are of the exact "
+            "amounts. Every number comes from published/tallyhouse.duckdb, schema billing, as of this night."
+        ),
+    )
+
+
+def _counts(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Fields:
+    return one(
+        con,
+        """
+        SELECT
+            (SELECT count(DISTINCT raw_file) FROM files WHERE landed_at = $1 AND source IS NOT NULL) AS files,
+            (SELECT count(*) FROM files WHERE landed_at = $1 AND source IS NULL) AS unknown_files,
+            (SELECT coalesce(sum(rows), 0)::BIGINT FROM files WHERE landed_at = $1) AS rows,
+            (SELECT count(*) FROM used) AS usages,
+            (SELECT count(*) FROM used WHERE landed_at < entered_at) AS released,
+            (SELECT count(*) FROM quarantine WHERE first_seen = $1) AS held,
+            (SELECT count(*) FROM quarantine) AS all_held,
+            (SELECT count(*) FROM closed) AS closed,
+            (SELECT count(*) FROM made WHERE NOT starts_with(charge, 'credit:')) AS lines,
+            (SELECT count(*) FROM made WHERE reason = 'threshold' AND NOT starts_with(charge, 'credit:')) AS thresholds,
+            (SELECT count(*) FROM made WHERE reason = 'adjustment' AND NOT starts_with(charge, 'credit:')) AS adjustments,
+            (SELECT count(*) FROM dated WHERE state = 'open') AS open,
+            (SELECT count(*) FROM parity) AS parity,
+            (SELECT count(*) FROM leak_ledger WHERE difference <> 0) AS leaks""",
+        [as_of],
+    )
+
+
+def _mode(con: duckdb.DuckDBPyConnection) -> str:
+    shadow = one(con, "SELECT count(*) AS lines, count(*) FILTER (state = 'shadow') AS shadow FROM invoice_items")
+    return " · shadow: lines are complete, and never sent" if shadow["lines"] and shadow["shadow"] else ""
+
+
+def _headline(it: Fields, totals: list[tuple[str, int]]) -> str:
+    """What happened, in one breath: the money first, then what came in and what waits."""
+    closed = counted(it["closed"], "period") + " closed"
+    if it["lines"]:
+        amounts = forms.listed([f"{forms.minor(total, currency)} {currency}" for currency, total in totals])
+        said = f"{closed if it['closed'] else 'No period closed'} and {counted(it['lines'], 'line')} came to {amounts}"
+    else:
+        said = f"{closed}, and nothing was billed" if it["closed"] else "Nothing closed, and nothing was billed"
+    rows, usages = (f"{forms.count(it[name])} {name if it[name] != 1 else name[:-1]}" for name in ("rows", "usages"))
+    came = f"{rows} of {counted(it['files'], 'new file')} came in, {usages} entered the ledger" if it["files"] else (
+        f"No new file came in, {usages} entered the ledger" if it["usages"] else "no new file came in"
+    )
+    held = f"{counted(it['held'], 'new row')} {'is' if it['held'] == 1 else 'are'} held" if it["held"] else "no new row is held"
+    return f"{said}. {came[0].upper()}{came[1:]}, and {held}."
+
+
+def _tiles(it: Fields, totals: list[tuple[str, int]]) -> Iterator[Tile]:
+    for currency, total in totals[:4]:
+        yield Tile(f"billed-{currency}", f"Billed, {currency}", forms.minor(total, currency), "credit taken off")
+    if len(totals) > 4:
+        yield Tile("more", "Billed in", f"{len(totals) - 4} more", "currencies; see the lines")
+    if not totals:
+        yield Tile("billed", "Billed", "nothing")
+    yield Tile("closed", "Periods closed", forms.count(it["closed"]), f"{forms.count(it['open'])} stand open")
+    yield Tile("usages", "Usages entered", forms.count(it["usages"]), f"of {forms.count(it['rows'])} new rows")
+    yield Tile("held", "Rows held", forms.count(it["all_held"]), f"{forms.count(it['held'])} new", "warn" if it["held"] else "")
+    leaks = ("bad", "rows of the leak ledger differ") if it["leaks"] else ("good", "received less all ends")
+    yield Tile("leaks", "Leaks", forms.count(it["leaks"]), leaks[1], "bad" if it["leaks"] else "good")
+
+
+def _looking_back(as_of: datetime, last: datetime) -> str:
+    if as_of == last:
+        return ""
+    return (
+        f"Written after the night of {forms.instant(last)}. What this night entered, closed and billed is as it was; rows "
+        "held, open periods and the leak ledger are as they stand since then."
+    )
+
+
+def _neighbours(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Link]:
+    earlier = [each for each in nights(con) if each < as_of]
+    months = con.execute("SELECT DISTINCT month FROM closed ORDER BY month DESC LIMIT 1").fetchall()
+    found = [Link(file_name(earlier[-1]), f"The night before, {forms.day(earlier[-1])}")] if earlier else []
+    return found + [Link(f"month-{month:%Y-%m}.html", f"{month:%B %Y}") for (month,) in months if is_closed(con, month)]
+
+
+def is_closed(con: duckdb.DuckDBPyConnection, month: object) -> bool:
+    """A month is closed when it is over and none of its periods is open."""
+    found = one(
+        con,
+        """SELECT coalesce(bool_and(state = 'closed'), false)
+                  AND (SELECT max(as_of) FROM runs) >= (?::DATE + INTERVAL 1 month)::TIMESTAMPTZ AS closed
+        FROM dated WHERE month = ?""",
+        [month, month],
+    )
+    return bool(found["closed"])
+
+
+def _sections(
+    con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields, totals: list[tuple[str, int]]
+) -> Iterator[Section]:
+    drawing, legend = controls.ends(con, "landed_at = ?", [as_of])
+    ends = [Stack(drawing, legend)] if it["rows"] else []
+    unknown = f"{counted(it['unknown_files'], 'file')} no source matches." if it["unknown_files"] else ""
+    yield Section(
+        "came-in",
+        "What came in",
+        "Every row of a new file ends in exactly one place." if it["files"] else "No new file.",
+        [*ends, controls.files(con, "landed_at = ?", [as_of]), *([Note(unknown)] if unknown else [])],
+    )
+    held = "Nothing is held." if not it["all_held"] else "Rows that cannot be billed wait with their reason and are never dropped."
+    if it["released"]:
+        held += f" {counted(it['released'], 'usage')} that earlier nights held came into the ledger tonight."
+    costs = [Note("Cost at stake is what the rows say, in the currency of their account.")] if it["all_held"] else []
+    yield Section("held", "What is held, and why", held, [controls.held(con, as_of), *costs, controls.held_rows(con, as_of)])
+    yield Section(
+        "usage",
+        "Usage entered",
+        "Pooled usage has a price row by row and draws on refresh and included; the rest is priced over its whole period."
+        if it["usages"]
+        else "No usage entered the ledger.",
+        [*usage.by_day(con), usage.by_meter(con), usage.by_plan(con)],
+    )
+    if it["lines"] or it["closed"]:
+        yield Section(
+            "bridge",
+            "From usage to lines",
+            "What the periods closed tonight used, what refresh and included gave back, and what that came to.",
+            money.bridges(con, "Billed tonight"),
+        )
+    if it["lines"]:
+        yield Section(
+            "lines", "Lines", "", [money.lines_by_charge(con), money.by_plan(con), money.line_list(con, "largest", "true")]
+        )
+    if it["closed"]:
+        yield Section("closed", "Periods closed", "As they stand at their close; they never change again.", [money.closed_periods(con)])
+    moved = [money.movers(con), money.movers_so_far(con, as_of)]
+    yield Section("movers", "Who moved most", "Against the period before, of accounts that had one.", moved) if any(
+        not grid.is_empty for grid in moved
+    ) else Section("movers", "Who moved most")
+    if it["thresholds"]:
+        lede = "So much overage was unbilled in an open period that its plan bills it at once."
+        where = "reason = 'threshold' AND NOT starts_with(charge, 'credit:')"
+        yield Section("thresholds", "Thresholds reached", lede, [money.line_list(con, "thresholds", where)])
+    yield from _late(con, it)
+    if it["open"]:
+        yield Section("open", "Open periods so far", "", money.open_bridges(con))
+    yield from _proofs(con, as_of, it)
+
+
+def _late(con: duckdb.DuckDBPyConnection, it: Fields) -> Iterator[Section]:
+    late, kept = usage.late(con), usage.not_billed(con)
+    if it["adjustments"] or not late.is_empty or not kept.is_empty:
+        lede = "What arrived for closed periods, what it changed, and what came too late to be billed."
+        lines = money.line_list(con, "adjustments", "reason = 'adjustment'")
+        yield Section("late", "Late corrections", lede, [late, lines, kept])
+
+
+def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iterator[Section]:
+    checks = controls.checks(con, as_of)
+    if not checks.is_empty:
+        yield Section("checks", "Checks", "What was checked before anything was published.", [checks])
+    verdict = (
+        f"The difference is zero for every day, meter and measure: nothing was lost, and nothing stands twice."
+        if not it["leaks"]
+        else f"{counted(it['leaks'], 'row')} of the leak ledger differ."
+    )
+    yield Section("leaks", "Leak ledger", verdict, [controls.leaks(con)])
+    yield Section("rounding", "Rounding residue", "", [money.rounding(con)])
+    if it["parity"]:
+        yield Section("parity", "Parity", "Two counts of the same usage, hour by hour, over the last week.", [controls.parity(con)])
+    if it["lines"]:
+        yield Section("pushed", "On their way to Stripe", "", [controls.pushed(con), controls.parked(con)])
