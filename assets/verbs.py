@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import books, parity, post, publish, shown
+from assets import books, parity, post, publish, report, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
@@ -123,6 +123,20 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     )
 
 
+def reported(night: Night) -> dg.MaterializeResult[None]:
+    """The night told on a page, and each closed month that it touched; read from what is published, to be printed or sent."""
+    pages = report.write(night.root)
+    own = report.page_of(night.root, night.clock)
+    tell("reported", str(own), pages=len(pages))
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.path(own),
+            "index": dg.MetadataValue.path(report.folder(night.root) / "index.html"),
+            "pages": len(pages),
+        }
+    )
+
+
 def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
@@ -143,6 +157,7 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
         asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
+        asset(group_name="published", kinds={"html"}, deps=["published"])(reported),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import parity
+from orchestration.commands import parity, report
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -159,6 +159,7 @@ def ui(
 
 for command in (parity.parity, parity.cutover):
     app.command()(command)
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:

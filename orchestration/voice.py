@@ -48,6 +48,7 @@ NEXT = {
     "landed": "reckoning who owes what",
     "reckoned": "entering the night into the books",
     "posted": "publishing",
+    "published": "writing the reports",
 }
 
 

@@ -58,7 +58,13 @@ def files(con: duckdb.DuckDBPyConnection, where: str, values: list[object], most
         return simple("files", [], [])
     first = found[0]
     body.append(Row("", ["All files", *(_count(first[f"all_{name}"], name) for name in counts)], is_total=True))
-    titles = {"rows": "Rows", "accepted": "Accepted", "duplicate": "Duplicate", "ignored": "Ignored", "quarantined": "Held"}
+    titles = {
+        "rows": "Rows",
+        "accepted": "Accepted",
+        "duplicate": "Duplicate",
+        "ignored": "Ignored",
+        "quarantined": "Held",
+    }
     columns = [Column("file", "File"), *(Column(name, titles[name], "number") for name in counts)]
     rest = first["files"] - len(found)
     return simple("files", columns, body, more=f"and {forms.count(rest)} more" if rest else "")
@@ -116,7 +122,7 @@ def held(con: duckdb.DuckDBPyConnection, as_of: object) -> Grid:
     return simple("held", [*columns, Column("cost", "Cost at stake", "number"), Column("since", "Since")], body)
 
 
-def held_rows(con: duckdb.DuckDBPyConnection, as_of: object, most: int = MOST) -> Grid:
+def held_rows(con: duckdb.DuckDBPyConnection, as_of: object, most: int = 6) -> Grid:
     """A few rows of every reason as they came, tonight's first."""
     found = rows(
         con,
@@ -148,7 +154,12 @@ def leaks(con: duckdb.DuckDBPyConnection, where: str = "true", values: list[obje
         values or [],
     )
     columns = [Column("fate", ""), *(Column(it["measure"], it["measure"].capitalize(), "number") for it in found)]
-    labels = {"received": "Received", "billed": "Counted by a charge", "free": "Counted by none", "pre_cutover": "Before bill_from"}
+    labels = {
+        "received": "Received",
+        "billed": "Counted by a charge",
+        "free": "Counted by none",
+        "pre_cutover": "Before bill_from",
+    }
     body = []
     for name in fates:
         cells: list[Any] = [labels.get(name, name.replace("_", " ").capitalize())]
@@ -222,7 +233,11 @@ def pushed(con: duckdb.DuckDBPyConnection) -> Grid:
                 Row(
                     f"{currency}|{it['state']}",
                     [
-                        Cell(it["state"], note=STATES.get(it["state"], ""), tone="warn" if it["state"] == "parked" else ""),
+                        Cell(
+                            it["state"],
+                            note=STATES.get(it["state"], ""),
+                            tone="warn" if it["state"] == "parked" else "",
+                        ),
                         forms.count(it["lines"]),
                         forms.count(it["known"]) if it["known"] else Cell("–", tone="dim"),
                         forms.minor(it["total"], currency),
@@ -233,7 +248,11 @@ def pushed(con: duckdb.DuckDBPyConnection) -> Grid:
         )
         for currency, states in by_currency(found)
     ]
-    columns = [Column("state", "State"), Column("lines", "Lines", "number"), Column("known", "With a Stripe id", "number")]
+    columns = [
+        Column("state", "State"),
+        Column("lines", "Lines", "number"),
+        Column("known", "With a Stripe id", "number"),
+    ]
     return Grid("pushed", [*columns, Column("total", "Amount", "number")], groups)
 
 
@@ -252,7 +271,12 @@ def parked(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         body = [
             Row(
                 f"{currency}|{it['state_reason']}",
-                [it["state_reason"] or "", it["account_id"], forms.count(it["lines"]), forms.minor(it["total"], currency)],
+                [
+                    it["state_reason"] or "",
+                    it["account_id"],
+                    forms.count(it["lines"]),
+                    forms.minor(it["total"], currency),
+                ],
             )
             for it in group
         ]

@@ -1,7 +1,8 @@
 """How numbers and instants look on a page: whole, grouped, aligned, and never through binary floating point.
 
-Money is rounded for show to what its currency can be billed in, half away from zero, by the one rule that rounds. A
-total is of the exact amounts, rounded once; it is no sum of what stands above it.
+What was billed is shown in the decimals its currency has. Any other amount is exact, and shown with two decimals,
+rounded half away from zero, so that yen owed and yen billed are told apart. A total is of the exact amounts, rounded
+once; it is no sum of what stands above it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,25 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from assets.core.numbers import round_minor
 from assets.core.page import billed, plain
 
 MINUS = "−"  # a true minus is as wide as a digit
 _WIDE = Context(prec=100, rounding=ROUND_HALF_UP)  # up is away from zero
+_CENT = Decimal("0.01")
 
 
-def money(amount: Decimal, currency: str) -> str:
-    return minor(round_minor(amount, currency), currency)
+def money(amount: Decimal) -> str:
+    """An exact amount for show."""
+    return grouped(f"{rounded(amount):f}")
+
+
+def rounded(amount: Decimal, unit: Decimal = _CENT) -> Decimal:
+    """Half away from zero; -0.004 is 0.00, without a sign."""
+    return _WIDE.quantize(amount, unit) + 0
 
 
 def minor(amount_minor: int, currency: str) -> str:
+    """What was billed, exactly."""
     return grouped(billed(amount_minor, currency))
 
 
@@ -38,14 +46,12 @@ def count(number: int) -> str:
 
 
 def quantity(amount: Decimal | Fraction | None, places: int = 6) -> str:
-    """A count in its unit; digits past `places` are rounded, and those of a large one are few."""
+    """A count in its unit; digits past `places` are rounded."""
     if amount is None:
         return ""
     if isinstance(amount, Fraction):
         amount = _WIDE.divide(Decimal(amount.numerator), Decimal(amount.denominator))
-    if amount and amount.adjusted() >= 3:
-        places = min(places, 2)
-    return grouped(plain(_WIDE.quantize(amount, Decimal(1).scaleb(-places))))
+    return grouped(plain(rounded(amount, Decimal(1).scaleb(-places))))
 
 
 def exact(amount: Decimal) -> str:
@@ -57,7 +63,7 @@ def share(part: Decimal | int, whole: Decimal | int) -> str:
     """A part in per cent, with one digit."""
     if not whole:
         return ""
-    return f"{grouped(str(_WIDE.quantize(_WIDE.divide(Decimal(part) * 100, Decimal(whole)), Decimal('0.1'))))} %"
+    return f"{grouped(str(rounded(_WIDE.divide(Decimal(part) * 100, Decimal(whole)), Decimal('0.1'))))} %"
 
 
 def day(on: date) -> str:
@@ -99,3 +105,13 @@ def days(first: date, last: date) -> str:
 def listed(parts: list[str]) -> str:
     """One, two and three."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else ""
+
+
+def night_file(as_of: datetime) -> str:
+    """A night's page, named by its instant without the colons that neither links nor all file systems take."""
+    seconds = f"{as_of:%H%M%S}" + (f".{as_of.microsecond:06}" if as_of.microsecond else "")
+    return f"night-{as_of:%Y-%m-%d}T{seconds}Z.html"
+
+
+def month_file(month: date) -> str:
+    return f"month-{month:%Y-%m}.html"

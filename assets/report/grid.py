@@ -1,6 +1,6 @@
 """Tables of a report: columns of words and of numbers, groups, totals, and what is not shown counted.
 
-A cell carries its text, as it is read; a row and a column have names, so that whoever doubts a number can find its place
+A cell carries its text, as it is read; rows and columns have names, so that whoever doubts a number can find its place
 on the page and compare it with the table it comes from.
 """
 
@@ -57,6 +57,7 @@ class Grid:
     groups: Sequence[Group]
     caption: str = ""
     foot: Sequence[Row] = ()
+    is_bridge: bool = False  # a few steps, drawn; two of them fit beside each other
 
     @property
     def is_empty(self) -> bool:
@@ -93,8 +94,7 @@ def of_table(name: str, table: Table) -> Grid:
 
     def row(number: int, cells: Sequence[str], is_total: bool = False) -> Row:
         shown = [
-            forms.grouped(cell) if column.is_number else cell
-            for cell, column in zip(cells, table.columns, strict=True)
+            forms.grouped(cell) if column.is_number else cell for cell, column in zip(cells, table.columns, strict=True)
         ]
         return Row(str(number), shown, is_total)
 

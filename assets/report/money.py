@@ -59,7 +59,8 @@ class Step:
     label: str
     amount: Decimal
     is_total: bool = False  # stands on the ground; the others begin where the one before ended
-    is_shown: bool = True
+    is_shown: bool = True  # also where it is zero
+    is_billed: bool = False  # what lines say; the others are exact
 
 
 def waterfall(name: str, currency: str, steps: Iterable[Step], caption: str) -> Grid:
@@ -75,12 +76,12 @@ def waterfall(name: str, currency: str, steps: Iterable[Step], caption: str) -> 
     body = []
     for step, (start, end) in zip(shown, ends, strict=True):
         tone = "sum" if step.is_total else "less" if step.amount < 0 else "use"
-        text = forms.money(step.amount, currency)
+        text = forms.minor(round_minor(step.amount, currency), currency) if step.is_billed else forms.money(step.amount)
         label = Cell(step.label, tone="" if step.is_total else "dim")
         body.append(Row(step.name, [label, Bar(start, end, most, tone, least), text], is_total=step.is_total))
     columns = [Column("step", ""), Column("bar", "", "bar"), Column("amount", currency, "number")]
     # Totals stand between the steps here, not below them.
-    return Grid(name, columns, [Group("", body)], caption)
+    return Grid(name, columns, [Group("", body)], caption, is_bridge=True)
 
 
 def bridges(con: duckdb.DuckDBPyConnection, ending: str) -> list[Grid]:
@@ -92,7 +93,7 @@ def bridges(con: duckdb.DuckDBPyConnection, ending: str) -> list[Grid]:
             f"bridge-{currency}",
             currency,
             _steps(currency, figures.get(currency), billed.get(currency, {}), ending),
-            f"From raw usage to lines, in {currency}",
+            f"In {currency}",
         )
         for currency in sorted(figures.keys() | billed.keys())
     ]
@@ -122,7 +123,7 @@ def figures_steps(it: Fields) -> Iterator[Step]:
     """What periods owe, from the usage that draws on refresh and included to all that is owed."""
     raw = added([it["baseline"], it["usage"]])
     effective = less(raw, it["refresh"])
-    yield Step("baseline", "Counted before the cutover", it["baseline"], is_shown=False)
+    yield Step("baseline", "Baseline", it["baseline"], is_shown=False)
     yield Step("usage", "Pooled usage", it["usage"])
     yield Step("refresh", "Daily refresh", it["refresh"].copy_negate())
     yield Step("floor", "Below zero, which owes nothing", less(it["effective"], effective), is_shown=False)
@@ -142,14 +143,16 @@ def _steps(currency: str, figures: Fields | None, billed: Fields, ending: str) -
     if figures:
         yield from figures_steps(figures)
         rounded = from_minor(figures["billed_minor"], currency)
-        yield Step("rounding", "Rounding, charge by charge", less(rounded, figures["owed"]))
-        yield Step("earlier", "Billed by earlier nights", less(money("closing"), rounded), is_shown=False)
-    yield Step("early", "Thresholds reached", money("early"), is_shown=False)
-    yield Step("adjusted", "Adjustments of closed periods", money("adjusted"), is_shown=False)
+        yield Step("rounding", "Rounding", less(rounded, figures["owed"]))
+        yield Step(
+            "earlier", "Billed by earlier nights", less(money("closing"), rounded), is_shown=False, is_billed=True
+        )
+    yield Step("early", "Thresholds reached", money("early"), is_shown=False, is_billed=True)
+    yield Step("adjusted", "Adjustments", money("adjusted"), is_shown=False, is_billed=True)
     if billed.get("credit"):
-        yield Step("lines", "Lines before credit", less(money("total"), money("credit")), is_total=True)
-        yield Step("credit", "Credit used", money("credit"))
-    yield Step("total", ending, money("total"), is_total=True)
+        yield Step("lines", "Lines before credit", less(money("total"), money("credit")), is_total=True, is_billed=True)
+        yield Step("credit", "Credit used", money("credit"), is_billed=True)
+    yield Step("total", ending, money("total"), is_total=True, is_billed=True)
 
 
 def open_bridges(con: duckdb.DuckDBPyConnection) -> list[Grid]:
@@ -157,14 +160,16 @@ def open_bridges(con: duckdb.DuckDBPyConnection) -> list[Grid]:
     found = []
     for it in rows(con, _OPEN):
         currency = it["currency"]
+        if not any(it[name] for name in ("baseline", "usage", "owed", "billed_minor")):
+            continue
         billed = from_minor(it["billed_minor"], currency)
         steps = [
             *figures_steps(it),
-            Step("billed", "Billed already", billed.copy_negate(), is_shown=False),
+            Step("billed", "Billed already", billed.copy_negate(), is_shown=False, is_billed=True),
             Step("unbilled", "Not billed yet", less(it["owed"], billed), is_total=True),
         ]
-        caption = f"{forms.count(it['periods'])} open periods so far, in {currency}"
-        found.append(waterfall(f"open-{currency}", currency, steps, caption.replace("1 open periods", "1 open period")))
+        periods = f"{forms.count(it['periods'])} open period{'' if it['periods'] == 1 else 's'}"
+        found.append(waterfall(f"open-{currency}", currency, steps, f"{periods}, in {currency}"))
     return found
 
 
@@ -195,7 +200,8 @@ def lines_by_charge(con: duckdb.DuckDBPyConnection) -> Grid:
             for it in lines
         ]
         whole = {name: sum(it[name] for it in lines) for name in (*sums, "lines")}
-        total = [f"Total {currency}", forms.count(whole["lines"]), *_minors(whole, sums, currency)]
+        total = [f"Total {currency}", forms.count(whole["lines"]), *_minors(whole, sums[:-1], currency)]
+        total.append(forms.minor(whole["total"], currency))
         groups.append(Group(currency, [*body, Row(f"{currency}|", total, is_total=True)]))
     columns = [Column("kind", "For"), Column("lines", "Lines", "number")]
     return Grid("lines", [*columns, *(Column(name, name.capitalize(), "number") for name in sums)], groups)
@@ -221,7 +227,13 @@ def by_plan(con: duckdb.DuckDBPyConnection) -> Grid:
         body = [
             Row(
                 f"{currency}|{it['plan']}",
-                [it["plan"], forms.count(it["accounts"]), forms.count(it["lines"]), bar, forms.minor(it["total"], currency)],
+                [
+                    it["plan"],
+                    forms.count(it["accounts"]),
+                    forms.count(it["lines"]),
+                    bar,
+                    forms.minor(it["total"], currency),
+                ],
             )
             for it, bar in zip(plans, bars(amounts), strict=True)
         ]
@@ -279,7 +291,7 @@ def line_list(con: duckdb.DuckDBPyConnection, name: str, where: str, most: int =
     found = rows(
         con,
         f"""
-        SELECT made.*, coalesce(named.name, made.account_id) AS name, coalesce(named.timezone, 'UTC') AS timezone,
+        SELECT made.*, coalesce(named.name, made.account_id) AS name, coalesce(named.timezone, 'UTC') AS zone,
                count(*) OVER (PARTITION BY made.currency) AS lines,
                sum(amount_minor) OVER (PARTITION BY made.currency)::BIGINT AS whole
         FROM made LEFT JOIN (SELECT account_id, name, timezone FROM accounts) AS named USING (account_id)
@@ -295,7 +307,7 @@ def line_list(con: duckdb.DuckDBPyConnection, name: str, where: str, most: int =
                 it["line_id"],
                 [
                     named(it),
-                    forms.span(it["period_start"], it["period_end"], it["timezone"]),
+                    forms.span(it["period_start"], it["period_end"], it["zone"]),
                     charge_words(it["charge"]),
                     it["reason"],
                     forms.minor(it["amount_minor"], currency),
@@ -306,7 +318,12 @@ def line_list(con: duckdb.DuckDBPyConnection, name: str, where: str, most: int =
         rest = lines[0]["lines"] - len(lines)
         total = Row(f"{currency}|", [f"Total {currency}", "", "", "", forms.minor(lines[0]["whole"], currency)], True)
         groups.append(Group(currency, [*body, total], f"and {forms.count(rest)} more" if rest else ""))
-    columns = [Column("account", "Account"), Column("period", "Period"), Column("charge", "For"), Column("reason", "Why")]
+    columns = [
+        Column("account", "Account"),
+        Column("period", "Period"),
+        Column("charge", "For"),
+        Column("reason", "Why"),
+    ]
     return Grid(name, [*columns, Column("amount", "Amount", "number")], groups)
 
 
@@ -334,15 +351,15 @@ def closed_periods(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
                 [
                     named(it),
                     it["plan"],
-                    forms.span(it["period_start"], it["period_end"], it["timezone"]),
-                    *(_amount(it[name], currency) for name in sums),
+                    forms.span(it["period_start"], it["period_end"], it["zone"]),
+                    *(_amount(it[name]) for name in sums),
                     forms.minor(it["billed_minor"], currency),
                 ],
             )
             for it in periods
         ]
         first = periods[0]
-        total = [f"Total {currency}", "", "", *(_amount(first[f"all_{name}"], currency) for name in sums)]
+        total = [f"Total {currency}", "", "", *(_amount(first[f"all_{name}"]) for name in sums)]
         total.append(forms.minor(first["all_billed"], currency))
         rest = first["periods"] - len(periods)
         more = f"and {forms.count(rest)} more" if rest else ""
@@ -352,8 +369,8 @@ def closed_periods(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
     return Grid("closed", [*columns, *numbers], groups)
 
 
-def _amount(amount: Decimal, currency: str) -> str | Cell:
-    return forms.money(amount, currency) if amount else Cell("–", tone="dim")
+def _amount(amount: Decimal) -> str | Cell:
+    return forms.money(amount) if amount else Cell("–", tone="dim")
 
 
 _COMPARED = """
@@ -407,15 +424,17 @@ def _moved(name: str, found: list[Fields], now: str, before: str) -> Grid:
         most = max(abs(it["change"]) for it in accounts)
         body = []
         for it in accounts:
-            tone = "use" if it["change"] > 0 else "less"
-            bar = Bar(Decimal(), it["change"], most, tone, -most)
-            change = forms.money(it["change"], currency)
-            change = f"+{change}" if it["change"] > 0 and round_minor(it["change"], currency) else change
+            if not forms.rounded(it["change"]):
+                continue
+            sign, tone = ("+", "use") if it["change"] > 0 else ("", "less")
             part = forms.share(it["change"], it["before"]) if it["before"] > 0 else ""
-            cells = [named(it), forms.money(it["before"], currency), forms.money(it["now"], currency), bar]
-            body.append(Row(f"{currency}|{it['account_id']}", [*cells, change, part and f"+{part}" if it["change"] > 0 else part]))
+            cells = [named(it), forms.money(it["before"]), forms.money(it["now"])]
+            bar = Bar(Decimal(), it["change"], most, tone, -most)
+            change = sign + forms.money(it["change"])
+            body.append(Row(f"{currency}|{it['account_id']}", [*cells, bar, change, sign + part if part else ""]))
         rest = accounts[0]["moved"] - len(accounts)
-        groups.append(Group(currency, body, f"and {forms.count(rest)} more moved less" if rest else ""))
+        if body:
+            groups.append(Group(currency, body, f"and {forms.count(rest)} more moved less" if rest else ""))
     columns = [Column("account", "Account"), Column("before", before, "number"), Column("now", now, "number")]
     columns += [Column("bar", "", "bar"), Column("change", "Change", "number"), Column("part", "", "number")]
     return Grid(name, columns, groups)
@@ -447,7 +466,7 @@ def rounding(con: duckdb.DuckDBPyConnection) -> Grid:
                     it["currency"],
                     forms.count(it["lines"]),
                     forms.quantity(it["exact"]),
-                    forms.money(it["rounded"], it["currency"]),
+                    forms.minor(round_minor(it["rounded"], it["currency"]), it["currency"]),
                     forms.quantity(it["residue"]),
                     forms.quantity(it["largest"]),
                 ],

@@ -10,14 +10,8 @@ import duckdb
 from assets.core.page import counted
 from assets.report import controls, forms, money, usage
 from assets.report.page import Link, Note, Report, Section, Stack, Tile
-from assets.report.published import nights, one
+from assets.report.published import closed_months, nights, one
 from assets.rerate import Row as Fields
-
-
-def file_name(as_of: datetime) -> str:
-    """Named by its instant, without what a file's name may not have everywhere."""
-    text = as_of.strftime("%Y-%m-%dT%H%M%SZ") if not as_of.microsecond else as_of.strftime("%Y-%m-%dT%H%M%S.%fZ")
-    return f"night-{text}.html"
 
 
 def scope(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
@@ -42,8 +36,8 @@ def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
         sections=[section for section in _sections(con, as_of, it, totals) if section.shown or section.lede],
         links=[Link("index.html", "All reports"), *_neighbours(con, as_of)],
         closing=(
-            "Money is shown rounded to what its currency can be billed in, half away from zero; totals are of the exact "
-            "amounts. Every number comes from published/tallyhouse.duckdb, schema billing, as of this night."
+            "What was billed is shown as billed. Any other amount is exact and rounded for show, to two decimals, half away "
+            "from zero; totals are of the exact amounts. Every number comes from published/tallyhouse.duckdb, schema billing."
         ),
     )
 
@@ -85,10 +79,16 @@ def _headline(it: Fields, totals: list[tuple[str, int]]) -> str:
     else:
         said = f"{closed}, and nothing was billed" if it["closed"] else "Nothing closed, and nothing was billed"
     rows, usages = (f"{forms.count(it[name])} {name if it[name] != 1 else name[:-1]}" for name in ("rows", "usages"))
-    came = f"{rows} of {counted(it['files'], 'new file')} came in, {usages} entered the ledger" if it["files"] else (
-        f"No new file came in, {usages} entered the ledger" if it["usages"] else "no new file came in"
+    came = (
+        f"{rows} of {counted(it['files'], 'new file')} came in, {usages} entered the ledger"
+        if it["files"]
+        else (f"No new file came in, {usages} entered the ledger" if it["usages"] else "no new file came in")
     )
-    held = f"{counted(it['held'], 'new row')} {'is' if it['held'] == 1 else 'are'} held" if it["held"] else "no new row is held"
+    held = (
+        f"{counted(it['held'], 'new row')} {'is' if it['held'] == 1 else 'are'} held"
+        if it["held"]
+        else "no new row is held"
+    )
     return f"{said}. {came[0].upper()}{came[1:]}, and {held}."
 
 
@@ -101,7 +101,9 @@ def _tiles(it: Fields, totals: list[tuple[str, int]]) -> Iterator[Tile]:
         yield Tile("billed", "Billed", "nothing")
     yield Tile("closed", "Periods closed", forms.count(it["closed"]), f"{forms.count(it['open'])} stand open")
     yield Tile("usages", "Usages entered", forms.count(it["usages"]), f"of {forms.count(it['rows'])} new rows")
-    yield Tile("held", "Rows held", forms.count(it["all_held"]), f"{forms.count(it['held'])} new", "warn" if it["held"] else "")
+    yield Tile(
+        "held", "Rows held", forms.count(it["all_held"]), f"{forms.count(it['held'])} new", "warn" if it["held"] else ""
+    )
     leaks = ("bad", "rows of the leak ledger differ") if it["leaks"] else ("good", "received less all ends")
     yield Tile("leaks", "Leaks", forms.count(it["leaks"]), leaks[1], "bad" if it["leaks"] else "good")
 
@@ -117,21 +119,8 @@ def _looking_back(as_of: datetime, last: datetime) -> str:
 
 def _neighbours(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Link]:
     earlier = [each for each in nights(con) if each < as_of]
-    months = con.execute("SELECT DISTINCT month FROM closed ORDER BY month DESC LIMIT 1").fetchall()
-    found = [Link(file_name(earlier[-1]), f"The night before, {forms.day(earlier[-1])}")] if earlier else []
-    return found + [Link(f"month-{month:%Y-%m}.html", f"{month:%B %Y}") for (month,) in months if is_closed(con, month)]
-
-
-def is_closed(con: duckdb.DuckDBPyConnection, month: object) -> bool:
-    """A month is closed when it is over and none of its periods is open."""
-    found = one(
-        con,
-        """SELECT coalesce(bool_and(state = 'closed'), false)
-                  AND (SELECT max(as_of) FROM runs) >= (?::DATE + INTERVAL 1 month)::TIMESTAMPTZ AS closed
-        FROM dated WHERE month = ?""",
-        [month, month],
-    )
-    return bool(found["closed"])
+    found = [Link(forms.night_file(earlier[-1]), f"The night before, {forms.day(earlier[-1])}")] if earlier else []
+    return found + [Link(forms.month_file(month), f"{month:%B %Y}") for month in closed_months(con, as_of)]
 
 
 def _sections(
@@ -146,11 +135,17 @@ def _sections(
         "Every row of a new file ends in exactly one place." if it["files"] else "No new file.",
         [*ends, controls.files(con, "landed_at = ?", [as_of]), *([Note(unknown)] if unknown else [])],
     )
-    held = "Nothing is held." if not it["all_held"] else "Rows that cannot be billed wait with their reason and are never dropped."
+    held = (
+        "Nothing is held."
+        if not it["all_held"]
+        else "Rows that cannot be billed wait with their reason and are never dropped."
+    )
     if it["released"]:
         held += f" {counted(it['released'], 'usage')} that earlier nights held came into the ledger tonight."
     costs = [Note("Cost at stake is what the rows say, in the currency of their account.")] if it["all_held"] else []
-    yield Section("held", "What is held, and why", held, [controls.held(con, as_of), *costs, controls.held_rows(con, as_of)])
+    yield Section(
+        "held", "What is held, and why", held, [controls.held(con, as_of), *costs, controls.held_rows(con, as_of)]
+    )
     yield Section(
         "usage",
         "Usage entered",
@@ -168,14 +163,24 @@ def _sections(
         )
     if it["lines"]:
         yield Section(
-            "lines", "Lines", "", [money.lines_by_charge(con), money.by_plan(con), money.line_list(con, "largest", "true")]
+            "lines",
+            "Lines",
+            "",
+            [money.lines_by_charge(con), money.by_plan(con), money.line_list(con, "largest", "true")],
         )
     if it["closed"]:
-        yield Section("closed", "Periods closed", "As they stand at their close; they never change again.", [money.closed_periods(con)])
+        yield Section(
+            "closed",
+            "Periods closed",
+            "As they stand at their close; they never change again.",
+            [money.closed_periods(con)],
+        )
     moved = [money.movers(con), money.movers_so_far(con, as_of)]
-    yield Section("movers", "Who moved most", "Against the period before, of accounts that had one.", moved) if any(
-        not grid.is_empty for grid in moved
-    ) else Section("movers", "Who moved most")
+    yield (
+        Section("movers", "Who moved most", "Against the period before, of accounts that had one.", moved)
+        if any(not grid.is_empty for grid in moved)
+        else Section("movers", "Who moved most")
+    )
     if it["thresholds"]:
         lede = "So much overage was unbilled in an open period that its plan bills it at once."
         where = "reason = 'threshold' AND NOT starts_with(charge, 'credit:')"
@@ -199,13 +204,19 @@ def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iter
     if not checks.is_empty:
         yield Section("checks", "Checks", "What was checked before anything was published.", [checks])
     verdict = (
-        f"The difference is zero for every day, meter and measure: nothing was lost, and nothing stands twice."
+        "For every day and meter, all that ever came in has one end: the difference is zero, nothing was lost and nothing "
+        "stands twice. Quantities and costs are added up over all meters and currencies, as control totals."
         if not it["leaks"]
         else f"{counted(it['leaks'], 'row')} of the leak ledger differ."
     )
     yield Section("leaks", "Leak ledger", verdict, [controls.leaks(con)])
     yield Section("rounding", "Rounding residue", "", [money.rounding(con)])
     if it["parity"]:
-        yield Section("parity", "Parity", "Two counts of the same usage, hour by hour, over the last week.", [controls.parity(con)])
+        yield Section(
+            "parity",
+            "Parity",
+            "Two counts of the same usage, hour by hour, over the last week.",
+            [controls.parity(con)],
+        )
     if it["lines"]:
         yield Section("pushed", "On their way to Stripe", "", [controls.pushed(con), controls.parked(con)])

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +64,19 @@ class Section:
         """What there is to show: an empty table is not."""
         return [it for it in self.items if not (isinstance(it, Grid) and it.is_empty)]
 
+    @property
+    def runs(self) -> list[list[Any]]:
+        """The same in order; charts and bridges that follow each other stand side by side."""
+        found: list[list[Any]] = []
+        for narrow, group in groupby(self.shown, key=_is_narrow):
+            run = list(group)
+            found += [run] if narrow else [[it] for it in run]
+        return found
+
+
+def _is_narrow(it: Any) -> str:
+    return "chart" if isinstance(it, Chart) else "bridge" if isinstance(it, Grid) and it.is_bridge else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -95,7 +109,14 @@ def _environment() -> jinja2.Environment:
 
 def rendered(report: Report) -> str:
     style = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
-    return _environment().get_template("report.html").render(it=report, style=Markup(style))
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            it=report,
+            style=Markup(style),  # noqa: S704 - our own file
+        )
+    )
 
 
 def write(file: Path, report: Report) -> Path:

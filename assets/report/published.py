@@ -1,4 +1,4 @@
-"""What is published, read: a file that nobody writes while it is open, so a report disturbs no night and waits for none.
+"""What is published, read: nobody writes that file while it is open, so a report disturbs no night and waits for none.
 
 Every number of a report comes from here by SQL. A report is a function of these tables and of an as_of; there is no
 other clock.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 
 from assets.core.refusal import Refusal
 from assets.rerate import Row, rows
+
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 
 # How many rows a list shows before it only counts them; totals are always of all.
 MOST = 12
@@ -33,16 +36,38 @@ def opened(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         # The end of a period on its account's own calendar says which month it is of: what ends with May is May's.
         con.execute("""
             CREATE TEMP VIEW dated AS
-            SELECT periods.*, coalesce(accounts.name, account_id) AS name, coalesce(accounts.timezone, 'UTC') AS timezone,
-                   date_trunc('month', timezone(coalesce(accounts.timezone, 'UTC'), period_end) - INTERVAL 1 microsecond)::DATE
-                       AS month
-            FROM periods LEFT JOIN (SELECT account_id, name, timezone FROM accounts) AS accounts USING (account_id)""")
+            SELECT periods.*, coalesce(known.name, account_id) AS name, coalesce(known.timezone, 'UTC') AS zone,
+                   date_trunc('month', timezone(zone, period_end) - INTERVAL 1 microsecond)::DATE AS month
+            FROM periods LEFT JOIN (SELECT account_id, name, timezone FROM accounts) AS known USING (account_id)""")
         yield con
 
 
 def nights(con: duckdb.DuckDBPyConnection) -> list[datetime]:
     """The as_ofs of all nights, in order."""
     return [as_of for (as_of,) in con.execute("SELECT as_of FROM runs ORDER BY as_of").fetchall()]
+
+
+def closed_months(con: duckdb.DuckDBPyConnection, touched_by: datetime | None = None) -> list[date]:
+    """Months that are over and closed and had anything in them: all, or those that a night has touched."""
+    found = con.execute(
+        """
+        WITH months AS (
+            SELECT month, subscription_id, period_start, state, closed_at, owed, baseline, usage FROM dated
+        ), touched AS (
+            SELECT month FROM months WHERE closed_at = $1
+            UNION SELECT month FROM months SEMI JOIN (FROM invoice_items WHERE created_as_of = $1)
+                USING (subscription_id, period_start)
+            UNION SELECT month FROM months SEMI JOIN (FROM ledger WHERE entered_at = $1) USING (subscription_id, period_start)
+        )
+        SELECT month FROM months
+        WHERE $1 IS NULL OR month IN (FROM touched)
+        GROUP BY month
+        HAVING bool_and(state = 'closed') AND (bool_or(owed <> 0 OR baseline <> 0 OR usage <> 0))
+           AND (month + INTERVAL 1 month)::TIMESTAMPTZ <= (SELECT max(as_of) FROM runs)
+        ORDER BY month""",
+        [touched_by],
+    )
+    return [month for (month,) in found.fetchall()]
 
 
 def one(con: duckdb.DuckDBPyConnection, query: str, values: list[object] | None = None) -> Row:

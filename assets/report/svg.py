@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 760, 190
-LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 26
+WIDE, NARROW, HEIGHT = 940, 460, 190
+LEFT, RIGHT, TOP, BOTTOM = 58, 4, 12, 26
+LABEL = 44  # what a day's label needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,10 @@ class Bar:
         x, width = (low - self.least) / span * 100, (high - low) / span * 100
         zero = -self.least / span * 100
         axis = f'<line x1="{_at(zero)}" x2="{_at(zero)}" y1="0" y2="10"/>' if self.least else ""
+        place = f'x="{_at(x)}" y="1" width="{_at(max(width, Decimal("0.4")))}" height="8"'
         return (
             '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-            f'{axis}<rect class="{self.tone}" x="{_at(x)}" y="1" width="{_at(max(width, Decimal("0.4")))}" height="8"/></svg>'
+            f'{axis}<rect class="{self.tone}" {place}/></svg>'
         )
 
 
@@ -60,7 +62,7 @@ def stacked(parts: Sequence[Part]) -> Markup:
         if part.amount:
             drawn.append(f'<rect class="{part.tone}" x="{_at(x)}" y="0" width="{_at(width)}" height="10"/>')
         x += width
-    return Markup(
+    return Markup(  # noqa: S704 - numbers and our own names
         f'<svg class="stack" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">{"".join(drawn)}</svg>'
     )
 
@@ -72,18 +74,20 @@ class Day:
     lower: Decimal = Decimal()  # of the amount, what stands apart at the bottom of the bar
 
 
-def daily(title: str, points: Sequence[Day], unit: str, shown: Sequence[str]) -> Markup:
+def daily(title: str, points: Sequence[Day], unit: str, shown: Sequence[str], width: int = WIDE) -> Markup:
     """A bar for every day, with an axis of round numbers; `shown` are the amounts as the page writes them."""
     if not points:
         return Markup()
     least = min(Decimal(), *(point.amount for point in points))
     most = max(Decimal(), *(point.amount for point in points))
     step = round_step((most - least) / 4)
-    floor, roof = -(-least // step) * step if least >= 0 else (least // step - (least % step != 0)) * step, Decimal()
+    floor, roof = Decimal(), Decimal()
+    while floor > least:
+        floor -= step
     while roof < most or roof == floor:
         roof += step
     height = HEIGHT - TOP - BOTTOM
-    slot = Decimal(WIDTH - LEFT - RIGHT) / len(points)
+    slot = Decimal(width - LEFT - RIGHT) / len(points)
 
     def y(amount: Decimal) -> Decimal:
         return TOP + (roof - amount) / (roof - floor) * height
@@ -92,32 +96,36 @@ def daily(title: str, points: Sequence[Day], unit: str, shown: Sequence[str]) ->
     while tick <= roof:
         tone = "zero" if tick == 0 else "rule"
         lines.append(
-            f'<line class="{tone}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_at(y(tick))}" y2="{_at(y(tick))}"/>'
+            f'<line class="{tone}" x1="{LEFT}" x2="{width - RIGHT}" y1="{_at(y(tick))}" y2="{_at(y(tick))}"/>'
             f'<text x="{LEFT - 8}" y="{_at(y(tick) + 4)}" text-anchor="end">{_number(tick)}</text>'
         )
         tick += step
     bars = []
-    every = -(-len(points) // 16)  # labels of days never touch
+    every = int(LABEL / slot) + 1  # labels of days never touch
     for number, (point, text) in enumerate(zip(points, shown, strict=True)):
         x = LEFT + slot * number
-        width = min(slot * Decimal("0.72"), Decimal(34))
-        inset = (slot - width) / 2
+        thick = min(slot * Decimal("0.72"), Decimal(34))
+        inset = (slot - thick) / 2
         where = f"{point.on.day} {point.on:%b}"
         bars.append(f"<g><title>{where}: {escape(text)} {escape(unit)}</title>")
-        bars.append(_column(x + inset, width, y(Decimal()), y(point.amount), "use" if point.amount >= 0 else "less"))
+        bars.append(_column(x + inset, thick, y(Decimal()), y(point.amount), "use" if point.amount >= 0 else "less"))
         if point.lower:
-            bars.append(_column(x + inset, width, y(Decimal()), y(point.lower), "give"))
+            bars.append(_column(x + inset, thick, y(Decimal()), y(point.lower), "give"))
         bars.append("</g>")
-        is_first = number == 0 or points[number - 1].on.month != point.on.month
         if number % every == 0:
-            label = where if number == 0 or (is_first and every == 1) or point.on.day == 1 else str(point.on.day)
+            is_first = number == 0 or points[number - every].on.month != point.on.month
+            label = where if is_first else str(point.on.day)
             anchor = x + slot / 2
             bars.append(f'<text class="day" x="{_at(anchor)}" y="{HEIGHT - 8}" text-anchor="middle">{label}</text>')
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{''.join(lines)}{''.join(bars)}"
-        f'<text class="unit" x="{LEFT - 8}" y="{HEIGHT - 8}" text-anchor="end">{escape(unit)}</text></svg>'
-    )
+    half = " half" if width == NARROW else ""
+    drawn = [
+        f'<svg class="chart{half}" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
+        *lines,
+        *bars,
+        f'<text class="unit" x="{LEFT - 8}" y="{HEIGHT - 8}" text-anchor="end">{escape(unit)}</text></svg>',
+    ]
+    return Markup("".join(drawn))  # noqa: S704 - numbers, and text that is escaped
 
 
 def round_step(wanted: Decimal) -> Decimal:
@@ -132,7 +140,8 @@ def _column(x: Decimal, width: Decimal, zero: Decimal, end: Decimal, tone: str) 
     top, height = min(zero, end), abs(zero - end)
     if not height:
         return ""
-    return f'<rect class="{tone}" x="{_at(x)}" y="{_at(top)}" width="{_at(width)}" height="{_at(max(height, Decimal(1)))}"/>'
+    place = f'x="{_at(x)}" y="{_at(top)}" width="{_at(width)}" height="{_at(max(height, Decimal(1)))}"'
+    return f'<rect class="{tone}" {place}/>'
 
 
 def _number(tick: Decimal) -> str:

@@ -55,13 +55,13 @@ def by_meter(con: duckdb.DuckDBPyConnection) -> Grid:
         body = []
         for it, bar in zip(meters, drawn, strict=True):
             unit = f"{it['unit'] or ''}{' net' if it['aggregate'] == 'time_weighted' else ''}"
-            amount = forms.money(it["amount"], currency) if currency else Cell("–", tone="dim")
+            amount = forms.money(it["amount"]) if currency else Cell("–", tone="dim")
             used = forms.quantity(quantity(it))
             counts = [forms.count(it["accounts"]), forms.count(it["usages"])]
             body.append(Row(f"{currency or ''}|{it['meter']}", [it["meter"], *counts, used, unit, bar, amount]))
         if currency:
             usages = sum(it["usages"] for it in meters)
-            total = [f"Total {currency}", "", forms.count(usages), "", "", "", forms.money(added(amounts), currency)]
+            total = [f"Total {currency}", "", forms.count(usages), "", "", "", forms.money(added(amounts))]
             body.append(Row(f"{currency}|", total, is_total=True))
         groups.append(Group(currency or "Priced over the whole period, or not at all", body))
     columns = [Column("meter", "Meter"), Column("accounts", "Accounts", "number"), Column("usages", "Usages", "number")]
@@ -89,7 +89,7 @@ def by_plan(con: duckdb.DuckDBPyConnection) -> Grid:
                     forms.count(it["accounts"]),
                     forms.count(it["usages"]),
                     bar,
-                    forms.money(it["amount"], currency),
+                    forms.money(it["amount"]),
                 ],
             )
             for it, bar in zip(plans, bars(amounts), strict=True)
@@ -120,34 +120,41 @@ def by_day(con: duckdb.DuckDBPyConnection) -> list[Chart]:
                coalesce(sum(amount) FILTER (counted_in_baseline), 0) AS counted
         FROM used WHERE {PRICED} GROUP BY currency, day ORDER BY currency, day""",
     )
-    return [chart_of_days(f"days-{currency}", currency, days, "Pooled usage by day") for currency, days in by_currency(found)]
+    currencies = list(by_currency(found))
+    width = svg.WIDE if len(currencies) == 1 else svg.NARROW
+    return [
+        chart_of_days(f"days-{currency}", currency, days, "Pooled usage by day", width) for currency, days in currencies
+    ]
 
 
-def chart_of_days(name: str, currency: str, found: Sequence[Fields], title: str) -> Chart:
+def chart_of_days(name: str, currency: str, found: Sequence[Fields], title: str, width: int = svg.WIDE) -> Chart:
     """A chart of the days from the first to the last, those without usage too; of the latest, where they are many."""
     shown = {it["day"]: it for it in found[-MOST_DAYS:]}
-    days = [day for day in each_day(min(shown), max(shown))][-MOST_DAYS:]
+    days = list(each_day(min(shown), max(shown)))[-MOST_DAYS:]
     points, texts = [], []
     for day in days:
         amount, counted = (shown[day]["amount"], shown[day]["counted"]) if day in shown else (Decimal(), Decimal())
         points.append(svg.Day(day, amount, counted))
-        texts.append(forms.money(amount, currency))
+        texts.append(forms.money(amount))
     before = [it for it in found if it["day"] < days[0]]
     note = ""
     if before:
-        rest = forms.money(added(it["amount"] for it in before), currency)
+        rest = forms.money(added(it["amount"] for it in before))
         note = f"Not drawn: {rest} {currency} on {forms.count(len(before))} earlier days."
-    whole = forms.money(added(it["amount"] for it in found), currency)
+    whole = forms.money(added(it["amount"] for it in found))
     label = f"{title}, {forms.days(days[0], days[-1])}: {whole} {currency}"
     body = [
-        Row(f"{currency}|{it['day'].isoformat()}", [forms.day(it["day"]), forms.count(it["usages"]), forms.money(it["amount"], currency)])
+        Row(
+            f"{currency}|{it['day'].isoformat()}",
+            [forms.day(it["day"]), forms.count(it["usages"]), forms.money(it["amount"])],
+        )
         for it in found
         if it["day"] >= days[0]
     ]
     columns = [Column("day", "Day"), Column("usages", "Usages", "number"), Column("amount", currency, "number")]
     return Chart(
         f"{title}, in {currency}",
-        svg.daily(label, points, currency, texts),
+        svg.daily(label, points, currency, texts, width),
         simple(name, columns, body),
         any(it["counted"] for it in found),
         note,
@@ -165,11 +172,11 @@ def late(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         con,
         f"""
         WITH came AS (
-            SELECT account_id, name, used.currency, meter, period_start, used.period_end, timezone,
+            SELECT account_id, name, used.currency, meter, period_start, used.period_end, zone,
                    min(occurred_at::DATE) AS first_day, max(occurred_at::DATE) AS last_day, count(*) AS usages,
                    sum(amount) FILTER ({PRICED}) AS amount
             FROM used
-            JOIN (SELECT subscription_id, period_start, name, timezone, closed_at FROM dated)
+            JOIN (SELECT subscription_id, period_start, name, zone, closed_at FROM dated)
                 USING (subscription_id, period_start)
             WHERE closed_at < entered_at AND state = 'billable'
             GROUP BY ALL
@@ -184,18 +191,22 @@ def late(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
             f"{it['account_id']}|{it['meter']}|{it['period_start'].isoformat()}",
             [
                 Cell(it["name"], note=it["account_id"] if it["name"] != it["account_id"] else ""),
-                forms.span(it["period_start"], it["period_end"], it["timezone"]),
+                forms.span(it["period_start"], it["period_end"], it["zone"]),
                 it["meter"],
                 forms.days(it["first_day"], it["last_day"]),
                 forms.count(it["usages"]),
-                f"{forms.money(it['amount'], it['currency'])} {it['currency']}" if it["amount"] is not None else "–",
+                f"{forms.money(it['amount'])} {it['currency']}" if it["amount"] is not None else "–",
             ],
         )
         for it in found
     ]
     rest = found[0]["groups"] - len(found) if found else 0
     columns = [Column("account", "Account"), Column("period", "Closed period"), Column("meter", "Meter")]
-    columns += [Column("days", "Happened on"), Column("usages", "Usages", "number"), Column("amount", "Pooled", "number")]
+    columns += [
+        Column("days", "Happened on"),
+        Column("usages", "Usages", "number"),
+        Column("amount", "Pooled", "number"),
+    ]
     return simple("late", columns, body, more=f"and {forms.count(rest)} more" if rest else "")
 
 
@@ -214,7 +225,7 @@ def not_billed(con: duckdb.DuckDBPyConnection) -> Grid:
                 Cell(it["state"], note=STATES.get(it["state"], "")),
                 forms.count(it["accounts"]),
                 forms.count(it["usages"]),
-                f"{forms.money(it['amount'], it['currency'])} {it['currency']}" if it["amount"] is not None else "–",
+                f"{forms.money(it['amount'])} {it['currency']}" if it["amount"] is not None else "–",
             ],
         )
         for it in found
