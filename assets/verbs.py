@@ -124,7 +124,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
 
 
 def reported(night: Night) -> dg.MaterializeResult[None]:
-    """The night told on a page, and each closed month that it touched; read from what is published, to be printed or sent."""
+    """The night told on a page to be read, printed or sent, and each closed month that it touched."""
     pages = report.write(night.root)
     own = report.page_of(night.root, night.clock)
     tell("reported", str(own), pages=len(pages))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
-from assets.report import forms, index, month, night, page, published
+from assets.report import account, forms, index, month, night, page, published
+from assets.rerate import Models
 
 
 def folder(workspace: Path) -> Path:
@@ -34,9 +35,7 @@ def write(workspace: Path) -> list[Path]:
         nights = [it for it in before if not (place / forms.night_file(it)).exists()]
         touched = published.closed_months(con, last)
         months = [
-            it
-            for it in published.closed_months(con)
-            if it in touched or not (place / forms.month_file(it)).exists()
+            it for it in published.closed_months(con) if it in touched or not (place / forms.month_file(it)).exists()
         ]
         written = [page.write(place / forms.night_file(it), night.report(con, it)) for it in [*nights, last]]
         written += [page.write(place / forms.month_file(it), month.report(con, it)) for it in months]
@@ -77,3 +76,13 @@ def _not_closed(con: published.Connection, workspace: Path, wanted: date) -> str
     ]
     why = f"{still} of its periods still open" if still else "nothing to report"
     return f"{wanted:%Y-%m} has {why} in {workspace}; {known}."
+
+
+def write_account(
+    workspace: Path, account_id: str, period: str | None, models: Models, out: Path | None = None
+) -> Path:
+    """The page of an account's period, where it is asked for or among the other reports."""
+    with published.opened(workspace) as con:
+        wanted = account.find(con, account_id, period)
+        file = out or folder(workspace) / account.file_name(wanted)
+        return page.write(file, account.report(con, workspace, wanted, models))

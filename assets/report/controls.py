@@ -119,7 +119,7 @@ def held(con: duckdb.DuckDBPyConnection, as_of: object) -> Grid:
         ]
         body.append(Row("", total, is_total=True))
     columns = [Column("reason", "Reason"), Column("tonight", "New", "number"), Column("rows", "All held", "number")]
-    return simple("held", [*columns, Column("cost", "Cost at stake", "number"), Column("since", "Since")], body)
+    return simple("held", [*columns, Column("cost", "Cost at stake", "number"), Column("since", "Since", "date")], body)
 
 
 def held_rows(con: duckdb.DuckDBPyConnection, as_of: object, most: int = 6) -> Grid:

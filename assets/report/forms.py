@@ -7,7 +7,7 @@ once; it is no sum of what stands above it.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -74,21 +74,28 @@ def long_day(on: date) -> str:
     return f"{on.day} {on:%B %Y}"
 
 
-def instant(at: datetime, zone: str = "UTC", is_dated: bool = True) -> str:
-    """Such as 1 Jun 2026, 01:00 UTC; seconds only where there are any. The zone is named only for UTC."""
-    local = at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
-    clock = f"{local:%H:%M:%S}" if local.second or local.microsecond else f"{local:%H:%M}"
-    clock = f"{clock} UTC" if zone == "UTC" else clock
-    return f"{day(local)}, {clock}" if is_dated else clock
+def local(at: datetime, zone: str) -> datetime:
+    """The instant on a zone's wall clock."""
+    return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
+
+
+def instant(at: datetime, zone: str = "UTC") -> str:
+    """Such as 1 Jun 2026, 01:00 UTC; seconds only where there are any. An instant without a zone is UTC."""
+    wall = local(at if at.tzinfo else at.replace(tzinfo=UTC), zone)
+    clock = f"{wall:%H:%M:%S}" if wall.second or wall.microsecond else f"{wall:%H:%M}"
+    return f"{day(wall)}, {clock}{' UTC' if zone == 'UTC' else ''}"
+
+
+def local_days(start: datetime, end: datetime, zone: str) -> tuple[date, date]:
+    """The first and the last day that a half-open period touches, on its account's calendar."""
+    return local(start, zone).date(), local(end - timedelta(microseconds=1), zone).date()
 
 
 def span(start: datetime, end: datetime, zone: str = "UTC") -> str:
     """A half-open period as people read it: its first and its last day, where it begins and ends at midnight."""
-    place = UTC if zone == "UTC" else ZoneInfo(zone)
-    first, last = start.astimezone(place), end.astimezone(place)
-    if first.time() != last.time() or first.hour or first.minute or first.second or first.microsecond:
-        return f"{instant(start, zone)} – {instant(end, zone)}"
-    return days(first.date(), last.date() - timedelta(days=1))
+    if local(start, zone).time() == local(end, zone).time() == time():
+        return days(*local_days(start, end, zone))
+    return f"{instant(start, zone)} – {instant(end, zone)}"
 
 
 def days(first: date, last: date) -> str:

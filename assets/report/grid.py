@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias
 
 from assets.core.page import Table
 from assets.report import forms
-from assets.report.svg import Bar
+from assets.report.svg import Bar, Spark
 
-Kind: TypeAlias = Literal["text", "number", "bar", "mono", "long"]
+Kind: TypeAlias = Literal["text", "date", "number", "bar", "mono", "long"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Cell:
     tone: Literal["", "good", "warn", "bad", "dim"] = ""
 
 
-Value: TypeAlias = str | Cell | Bar
+Value: TypeAlias = str | Cell | Bar | Spark
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +86,36 @@ def simple(name: str, columns: Sequence[Column], rows: Iterable[Row], caption: s
 
 
 def of_table(name: str, table: Table) -> Grid:
-    """A table as explanations have them: numbers with all their digits."""
+    """A table as explanations have them: numbers with all their digits, standing on their points."""
     columns = [
-        Column(f"c{number}", column.title, "number" if column.is_number else "text")
+        Column(f"c{number}", column.title[:1].upper() + column.title[1:], "number" if column.is_number else "text")
         for number, column in enumerate(table.columns)
     ]
+    lines = [*table.rows, *table.foot]
+    by_column = [
+        _on_their_points([line[number] for line in lines]) if column.is_number else [line[number] for line in lines]
+        for number, column in enumerate(table.columns)
+    ]
+    found = [
+        Row(str(number), cells, is_total=number >= len(table.rows))
+        for number, cells in enumerate(zip(*by_column, strict=True))
+    ]
+    return simple(name, columns, found, table.title)
 
-    def row(number: int, cells: Sequence[str], is_total: bool = False) -> Row:
-        shown = [
-            forms.grouped(cell) if column.is_number else cell for cell, column in zip(cells, table.columns, strict=True)
-        ]
-        return Row(str(number), shown, is_total)
 
-    body = [row(number, cells) for number, cells in enumerate(table.rows)]
-    foot = [row(number, cells, True) for number, cells in enumerate(table.foot, len(body))]
-    return Grid(name, columns, [Group("", body)], table.title, foot)
+# As wide as a point and as a digit; browsers keep them at the end of a cell.
+_POINT, _DIGIT = "\u2008", "\u2007"
+
+
+def _on_their_points(cells: Sequence[str]) -> list[str]:
+    rests = [cell.partition(".")[2] for cell in cells]
+    most = max(map(len, rests), default=0)
+
+    def padded(cell: str, rest: str) -> str:
+        missing = _DIGIT * (most - len(rest))
+        return forms.grouped(cell) + (missing if rest else (_POINT + missing) * bool(most)) if cell else ""
+
+    return [padded(cell, rest) for cell, rest in zip(cells, rests, strict=True)]
 
 
 def bars(amounts: Sequence[Decimal], tone: str = "use") -> list[Bar]:

@@ -69,7 +69,7 @@ def _nights(con: duckdb.DuckDBPyConnection, folder: Path) -> Grid:
         for it in found
     ]
     titles = {"files": "Files", "rows": "Rows", "usages": "Usages", "closed": "Periods closed", "lines": "Lines"}
-    columns = [Column("night", "Night"), *(Column(name, title, "number") for name, title in titles.items())]
+    columns = [Column("night", "Night", "date"), *(Column(name, title, "number") for name, title in titles.items())]
     rest = found[0]["nights"] - len(found) if found else 0
     more = f"and {forms.count(rest)} more" if rest else ""
     return simple("nights", [*columns, Column("billed", "Billed", "number")], body, more=more)
@@ -95,7 +95,7 @@ def _months(con: duckdb.DuckDBPyConnection, months: list[date]) -> Grid:
         body.append(
             Row(each.isoformat(), [Cell(f"{each:%B %Y}", href=forms.month_file(each)), _amounts(billed)]),
         )
-    return Grid("months", [Column("month", "Month"), Column("billed", "Billed", "number")], [Group("", body)])
+    return Grid("months", [Column("month", "Month", "date"), Column("billed", "Billed", "number")], [Group("", body)])
 
 
 def _amounts(billed: list[tuple[str, int]]) -> str | Cell:

@@ -104,7 +104,7 @@ _FIGURES = """
     sum(effective) AS effective, sum(least(effective, included)) AS met, sum(overage) AS overage,
     sum(metered) AS metered, sum(minimum) AS minimum, sum(owed) AS owed, sum(billed_minor)::BIGINT AS billed_minor"""
 _CLOSED = f"SELECT {_FIGURES} FROM closed GROUP BY currency ORDER BY currency"
-_OPEN = f"SELECT {_FIGURES} FROM dated WHERE state = 'open' GROUP BY currency ORDER BY currency"
+_OPEN = f"SELECT {_FIGURES} FROM {{}} WHERE state = 'open' GROUP BY currency ORDER BY currency"
 _BILLED = """
     WITH lines AS (
         SELECT made.*, starts_with(charge, 'credit:') AS is_credit, closed.subscription_id IS NOT NULL AS is_closed
@@ -155,10 +155,10 @@ def _steps(currency: str, figures: Fields | None, billed: Fields, ending: str) -
     yield Step("total", ending, money("total"), is_total=True, is_billed=True)
 
 
-def open_bridges(con: duckdb.DuckDBPyConnection) -> list[Grid]:
+def open_bridges(con: duckdb.DuckDBPyConnection, periods: str = "dated") -> list[Grid]:
     """The open periods as they stand: what they owe so far, and what of it is not billed yet."""
     found = []
-    for it in rows(con, _OPEN):
+    for it in rows(con, _OPEN.format(periods)):
         currency = it["currency"]
         if not any(it[name] for name in ("baseline", "usage", "owed", "billed_minor")):
             continue
@@ -168,8 +168,8 @@ def open_bridges(con: duckdb.DuckDBPyConnection) -> list[Grid]:
             Step("billed", "Billed already", billed.copy_negate(), is_shown=False, is_billed=True),
             Step("unbilled", "Not billed yet", less(it["owed"], billed), is_total=True),
         ]
-        periods = f"{forms.count(it['periods'])} open period{'' if it['periods'] == 1 else 's'}"
-        found.append(waterfall(f"open-{currency}", currency, steps, f"{periods}, in {currency}"))
+        counted = f"{forms.count(it['periods'])} open period{'' if it['periods'] == 1 else 's'}"
+        found.append(waterfall(f"open-{currency}", currency, steps, f"{counted}, in {currency}"))
     return found
 
 
@@ -320,7 +320,7 @@ def line_list(con: duckdb.DuckDBPyConnection, name: str, where: str, most: int =
         groups.append(Group(currency, [*body, total], f"and {forms.count(rest)} more" if rest else ""))
     columns = [
         Column("account", "Account"),
-        Column("period", "Period"),
+        Column("period", "Period", "date"),
         Column("charge", "For"),
         Column("reason", "Why"),
     ]
@@ -364,7 +364,7 @@ def closed_periods(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         rest = first["periods"] - len(periods)
         more = f"and {forms.count(rest)} more" if rest else ""
         groups.append(Group(currency, [*body, Row(f"{currency}|", total, is_total=True)], more))
-    columns = [Column("account", "Account"), Column("plan", "Plan"), Column("period", "Period")]
+    columns = [Column("account", "Account"), Column("plan", "Plan"), Column("period", "Period", "date")]
     numbers = [*(Column(name, name.capitalize(), "number") for name in sums), Column("billed", "Billed", "number")]
     return Grid("closed", [*columns, *numbers], groups)
 

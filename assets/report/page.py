@@ -46,6 +46,14 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """A long table that is opened by whoever wants it; on paper it is left out."""
+
+    title: str
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     href: str
     text: str
@@ -56,13 +64,14 @@ class Section:
     name: str
     title: str
     lede: str = ""
-    items: Sequence[Grid | Chart | Stack | Note] = ()
+    items: Sequence[Grid | Chart | Stack | Note | Folded] = ()
     level: int = 2
 
     @property
     def shown(self) -> list[Any]:
         """What there is to show: an empty table is not."""
-        return [it for it in self.items if not (isinstance(it, Grid) and it.is_empty)]
+        grids = [(it, it.grid if isinstance(it, Folded) else it) for it in self.items]
+        return [it for it, grid in grids if not (isinstance(grid, Grid) and grid.is_empty)]
 
     @property
     def runs(self) -> list[list[Any]]:
@@ -103,6 +112,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.tests["grid"] = lambda it: isinstance(it, Grid)
     environment.tests["chart"] = lambda it: isinstance(it, Chart)
+    environment.tests["folded"] = lambda it: isinstance(it, Folded)
     environment.tests["stack"] = lambda it: isinstance(it, Stack)
     return environment
 

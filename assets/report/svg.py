@@ -43,6 +43,28 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Spark:
+    """A course over days, small enough for a table's row."""
+
+    heights: Sequence[Decimal]
+
+    def __html__(self) -> str:
+        least, most = min(Decimal(), *self.heights), max(Decimal(), *self.heights)
+        if least == most:
+            return ""
+        slot, scale = Decimal(100) / len(self.heights), Decimal(20) / (most - least)
+        zero = most * scale
+        drawn = []
+        for number, height in enumerate(self.heights):
+            top = zero - height * scale
+            drawn.append(_column(slot * number, slot * Decimal("0.8"), zero, top, "use" if height >= 0 else "less"))
+        return (
+            '<svg class="spark" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
+            f"{''.join(drawn)}</svg>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A part of a whole."""
 
@@ -123,7 +145,7 @@ def daily(title: str, points: Sequence[Day], unit: str, shown: Sequence[str], wi
         f"<title>{escape(title)}</title>",
         *lines,
         *bars,
-        f'<text class="unit" x="{LEFT - 8}" y="{HEIGHT - 8}" text-anchor="end">{escape(unit)}</text></svg>',
+        "</svg>",
     ]
     return Markup("".join(drawn))  # noqa: S704 - numbers, and text that is escaped
 

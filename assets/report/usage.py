@@ -15,7 +15,7 @@ from markupsafe import Markup
 from assets.core.numbers import added
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, Value, bars, simple
-from assets.report.money import by_currency
+from assets.report.money import by_currency, named
 from assets.report.published import MOST
 from assets.rerate import Row as Fields
 from assets.rerate import rows
@@ -151,7 +151,7 @@ def chart_of_days(name: str, currency: str, found: Sequence[Fields], title: str,
         for it in found
         if it["day"] >= days[0]
     ]
-    columns = [Column("day", "Day"), Column("usages", "Usages", "number"), Column("amount", currency, "number")]
+    columns = [Column("day", "Day", "date"), Column("usages", "Usages", "number"), Column("amount", currency, "number")]
     return Chart(
         f"{title}, in {currency}",
         svg.daily(label, points, currency, texts, width),
@@ -166,7 +166,7 @@ def each_day(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=number)
 
 
-def late(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
+def late(con: duckdb.DuckDBPyConnection, is_named: bool = True, most: int = MOST) -> Grid:
     """Usage that came in once its period was closed: each difference becomes an adjustment line."""
     found = rows(
         con,
@@ -190,7 +190,7 @@ def late(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         Row(
             f"{it['account_id']}|{it['meter']}|{it['period_start'].isoformat()}",
             [
-                Cell(it["name"], note=it["account_id"] if it["name"] != it["account_id"] else ""),
+                *([named(it)] if is_named else []),
                 forms.span(it["period_start"], it["period_end"], it["zone"]),
                 it["meter"],
                 forms.days(it["first_day"], it["last_day"]),
@@ -201,9 +201,10 @@ def late(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         for it in found
     ]
     rest = found[0]["groups"] - len(found) if found else 0
-    columns = [Column("account", "Account"), Column("period", "Closed period"), Column("meter", "Meter")]
+    columns = [Column("account", "Account")] if is_named else []
+    columns += [Column("period", "Closed period", "date"), Column("meter", "Meter")]
     columns += [
-        Column("days", "Happened on"),
+        Column("days", "Happened on", "date"),
         Column("usages", "Usages", "number"),
         Column("amount", "Pooled", "number"),
     ]
