@@ -45,8 +45,15 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _settle(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
     for name, value in settings(workspace).items():
-        con.execute(f"SET {name} = {_text(value)}")
+        con.execute(f"SET {name} = {text(value)}")
     con.execute("SET enable_progress_bar = false")
+
+
+def settle_reader(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    """The same settings for a database in memory; readers may be several at once, and each spills to its own place."""
+    _settle(con, workspace)
+    spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
+    con.execute(f"SET temp_directory = {text(spill)}")
 
 
 def _lock(workspace: Path) -> Path:
@@ -87,11 +94,8 @@ def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path(workspace).exists():
         raise no_books
     with _as_reader(workspace), duckdb.connect() as con:
-        _settle(con, workspace)
-        # Readers may be several at once.
-        spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
-        con.execute(f"SET temp_directory = {_text(spill)}")
-        con.execute(f"ATTACH {_text(path(workspace))} AS warehouse (READ_ONLY)")
+        settle_reader(con, workspace)
+        con.execute(f"ATTACH {text(path(workspace))} AS warehouse (READ_ONLY)")
         if not _has_books(con):
             raise no_books
         con.execute("ATTACH ':memory:' AS tallyhouse; USE tallyhouse")
@@ -118,7 +122,7 @@ def _busy(workspace: Path, lock: IO[str]) -> Refusal:
     return Refusal(f"{workspace} is being worked on by {holder}; wait until it has ended and run again.")
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 

@@ -27,7 +27,7 @@ from assets.explain.standing import Charges, period_of, standing
 from assets.report import days, forms, grid, money, usage
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
 from assets.report.page import Note, Report, Section, Tile
-from assets.report.published import nights, one
+from assets.report.published import USED, nights, one
 from assets.rerate import Models, rows
 from assets.rerate import Row as Fields
 
@@ -102,7 +102,7 @@ def scope(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE closed AS FROM dated {within} AND state = 'closed'", account)
     con.execute(f"CREATE OR REPLACE TEMP TABLE open AS FROM dated {within} AND state = 'open'", account)
     con.execute(f"CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items {within}", account)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS FROM ledger {within}", account)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS {USED} {within}", account)
 
 
 def report(con: duckdb.DuckDBPyConnection, workspace: Path, wanted: Wanted, models: Models) -> Report:
@@ -149,7 +149,7 @@ def _headline(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> str:
                coalesce(sum(amount_minor) FILTER (starts_with(charge, 'credit:')), 0)::BIGINT AS credit
         FROM made GROUP BY currency ORDER BY currency""",
     )
-    said = []
+    said: list[str] = []
     for it in found:
         currency = it["currency"]
         parts = [f"{forms.minor(it['charged'], currency)} of charges"]
@@ -188,12 +188,12 @@ def _sections(
     bridges = [*money.bridges(con, "Billed"), *money.open_bridges(con, "open")]
     yield Section("bridge", "How it adds up", "", bridges)
     yield Section("lines", "What was billed", "", [_lines(con, wanted), _credits(con, wanted)])
-    per_day = [days.windows(con, wanted.zone), days.by_meter(con, wanted.zone)]
+    courses = [*days.windows(con, wanted.zone), days.by_meter(con, wanted.zone), days.every_day(con, wanted.zone)]
     yield Section(
         "usage",
         "What was used",
         "Pooled usage draws on the daily refresh and on what is included; the rest is priced over the whole period.",
-        [*per_day[0], per_day[1], days.every_day(con, wanted.zone), *_left_out(con)],
+        [*courses, *_left_out(con)],
     )
     late = usage.late(con, is_named=False)
     if not late.is_empty:

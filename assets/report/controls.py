@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -12,8 +13,7 @@ from markupsafe import Markup
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
 from assets.report.money import by_currency
-from assets.report.published import MOST, has, one
-from assets.rerate import Row as Fields
+from assets.report.published import MOST, one
 from assets.rerate import rows
 
 ENDS = {"accepted": "use", "duplicate": "same", "ignored": "rest", "quarantined": "held"}
@@ -205,9 +205,71 @@ def parity(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
     return simple("parity", columns, body)
 
 
+SUITES = {
+    "models": "the rules of the models",
+    "landed": "what came in",
+    "billed": "what would be billed",
+    "own": "the workspace's own",
+    "books": "the books once posted",
+}
+
+
 def checks(con: duckdb.DuckDBPyConnection, as_of: object) -> Grid:
-    """What was checked before anything was published, where the gate keeps it."""
-    return simple("checks", [], [])
+    """How many checks of each kind passed before anything was published, and how many only warned."""
+    found = rows(
+        con,
+        """
+        SELECT suite, count(*) AS checks, count(*) FILTER (verdict = 'passes' AND outcome = 'passed') AS passed,
+               count(*) FILTER (verdict = 'warns') AS warned, count(*) FILTER (verdict = 'accepted') AS accepted,
+               count(*) FILTER (outcome = 'waiting') AS waiting, count(*) FILTER (outcome = 'off') AS off
+        FROM checks WHERE as_of = ? GROUP BY suite ORDER BY suite""",
+        [as_of],
+    )
+    names = ("checks", "passed", "warned", "accepted", "waiting", "off")
+
+    def shown(name: str, number: int) -> Cell:
+        tone: Any = "warn" if number and name in ("warned", "accepted") else "" if number else "dim"
+        return Cell(forms.count(number) if number else "–", tone=tone)
+
+    body = [
+        Row(
+            it["suite"],
+            [Cell(it["suite"], note=SUITES.get(it["suite"], "")), *(shown(name, it[name]) for name in names)],
+        )
+        for it in found
+    ]
+    if found:
+        whole = [shown(name, sum(it[name] for it in found)) for name in names]
+        body.append(Row("", ["All checks", *whole], is_total=True))
+    return simple(
+        "checks", [Column("suite", "Of"), *(Column(name, name.capitalize(), "number") for name in names)], body
+    )
+
+
+def check_findings(con: duckdb.DuckDBPyConnection, as_of: object, most: int = MOST) -> Grid:
+    """The checks that found something, with the money their rows are about."""
+    found = rows(
+        con,
+        """
+        SELECT check_name, about, coalesce(because, detail) AS found, verdict, rows_found, at_stake,
+               count(*) OVER () AS checks
+        FROM checks WHERE as_of = ? AND outcome IN ('failed', 'raised') ORDER BY verdict, check_name LIMIT ?""",
+        [as_of, most],
+    )
+    body = []
+    for it in found:
+        stakes = sorted(json.loads(it["at_stake"] or "{}").items())
+        amounts = " · ".join(f"{forms.money(Decimal(amount))} {currency}" for currency, amount in stakes)
+        name = Cell(it["check_name"], note=it["about"] or "")
+        tone: Any = "bad" if it["verdict"] == "stops" else "warn"
+        cells = [name, Cell(it["verdict"], note=it["found"] or "", tone=tone)]
+        body.append(
+            Row(it["check_name"], [*cells, forms.count(it["rows_found"] or 0), amounts or Cell("–", tone="dim")])
+        )
+    rest = found[0]["checks"] - len(found) if found else 0
+    columns = [Column("check", "Check", "long"), Column("verdict", "Verdict", "long"), Column("rows", "Rows", "number")]
+    more = f"and {forms.count(rest)} more" if rest else ""
+    return simple("check-findings", [*columns, Column("at_stake", "At stake", "number")], body, more=more)
 
 
 STATES = {
@@ -283,12 +345,3 @@ def parked(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         groups.append(Group(currency, body))
     columns = [Column("why", "Why"), Column("account", "Such as"), Column("lines", "Lines", "number")]
     return Grid("parked", [*columns, Column("total", "Amount", "number")], groups)
-
-
-def release(con: duckdb.DuckDBPyConnection, as_of: object) -> Fields:
-    """What was held by an earlier night and has come into the ledger in this one."""
-    return one(con, "SELECT count(*) AS usages FROM ledger WHERE entered_at = ? AND landed_at < entered_at", [as_of])
-
-
-def is_published(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return has(con, table)

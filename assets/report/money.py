@@ -17,7 +17,7 @@ import duckdb
 from assets.core.numbers import added, less, round_minor
 from assets.core.page import from_minor
 from assets.report import forms
-from assets.report.grid import Cell, Column, Grid, Group, Row, bars, simple
+from assets.report.grid import Cell, Column, Grid, Group, Row, Value, bars, simple
 from assets.report.published import MOST, one
 from assets.report.svg import Bar
 from assets.rerate import Row as Fields
@@ -195,7 +195,7 @@ def lines_by_charge(con: duckdb.DuckDBPyConnection) -> Grid:
         body = [
             Row(
                 f"{currency}|{it['kind']}",
-                [CHARGES.get(it["kind"], it["kind"]), forms.count(it["lines"]), *_minors(it, sums, currency)],
+                [charge_words(str(it["kind"])), forms.count(it["lines"]), *_minors(it, sums, currency)],
             )
             for it in lines
         ]
@@ -332,7 +332,7 @@ def line_list(con: duckdb.DuckDBPyConnection, name: str, where: str, most: int =
 
 def closed_periods(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
     """Periods closed, those that owe most first, with the sums of all."""
-    sums = ("usage", "refresh", "overage", "metered", "minimum", "owed")
+    sums: tuple[str, ...] = ("usage", "refresh", "overage", "metered", "minimum", "owed")
     window = ", ".join(f"sum({name}) OVER by_currency AS all_{name}" for name in sums)
     found = rows(
         con,
@@ -343,6 +343,7 @@ def closed_periods(con: duckdb.DuckDBPyConnection, most: int = MOST) -> Grid:
         ORDER BY currency, owed DESC, subscription_id, period_start""",
         [most],
     )
+    sums = tuple(name for name in sums if any(it[f"all_{name}"] for it in found))
     groups = []
     for currency, periods in by_currency(found):
         body = [
@@ -428,7 +429,7 @@ def _moved(name: str, found: list[Fields], now: str, before: str) -> Grid:
                 continue
             sign, tone = ("+", "use") if it["change"] > 0 else ("", "less")
             part = forms.share(it["change"], it["before"]) if it["before"] > 0 else ""
-            cells = [named(it), forms.money(it["before"]), forms.money(it["now"])]
+            cells: list[Value] = [named(it), forms.money(it["before"]), forms.money(it["now"])]
             bar = Bar(Decimal(), it["change"], most, tone, -most)
             change = sign + forms.money(it["change"])
             body.append(Row(f"{currency}|{it['account_id']}", [*cells, bar, change, sign + part if part else ""]))

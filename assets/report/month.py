@@ -13,16 +13,16 @@ import duckdb
 from assets.core.page import counted
 from assets.report import controls, forms, money, usage
 from assets.report.page import Link, Report, Section, Tile
-from assets.report.published import closed_months, one
+from assets.report.published import USED, closed_months, one
 from assets.rerate import Row as Fields
 
 
 def scope(con: duckdb.DuckDBPyConnection, month: date) -> None:
     """What a month's page is about: its periods, the lines made for them so far, the usage that fell in them."""
     con.execute("CREATE OR REPLACE TEMP TABLE closed AS FROM dated WHERE month = ? AND state = 'closed'", [month])
-    for name, table in (("made", "invoice_items"), ("used", "ledger")):
-        con.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {name} AS FROM {table} SEMI JOIN closed USING (subscription_id, period_start)""")
+    of_these = "SEMI JOIN closed USING (subscription_id, period_start)"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items {of_these}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS {USED} {of_these}")
 
 
 def report(con: duckdb.DuckDBPyConnection, month: date) -> Report:

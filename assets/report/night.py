@@ -10,7 +10,7 @@ import duckdb
 from assets.core.page import counted
 from assets.report import controls, forms, money, usage
 from assets.report.page import Link, Note, Report, Section, Stack, Tile
-from assets.report.published import closed_months, nights, one
+from assets.report.published import USED, closed_months, has, nights, one
 from assets.rerate import Row as Fields
 
 
@@ -18,7 +18,7 @@ def scope(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """What a night's page is about: the periods it closed, the lines it made, the usage it entered."""
     con.execute("CREATE OR REPLACE TEMP TABLE closed AS FROM dated WHERE closed_at = ?", [as_of])
     con.execute("CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items WHERE created_as_of = ?", [as_of])
-    con.execute("CREATE OR REPLACE TEMP TABLE used AS FROM ledger WHERE entered_at = ?", [as_of])
+    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS {USED} WHERE entered_at = ?", [as_of])
 
 
 def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
@@ -200,9 +200,9 @@ def _late(con: duckdb.DuckDBPyConnection, it: Fields) -> Iterator[Section]:
 
 
 def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iterator[Section]:
-    checks = controls.checks(con, as_of)
-    if not checks.is_empty:
-        yield Section("checks", "Checks", "What was checked before anything was published.", [checks])
+    if has(con, "checks"):
+        lede = "What was looked at before anything was published."
+        yield Section("checks", "Checks", lede, [controls.checks(con, as_of), controls.check_findings(con, as_of)])
     verdict = (
         "For every day and meter, all that ever came in has one end: the difference is zero, nothing was lost and nothing "
         "stands twice. Quantities and costs are added up over all meters and currencies, as control totals."

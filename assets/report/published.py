@@ -14,10 +14,17 @@ from typing import TypeAlias
 
 import duckdb
 
+from assets import warehouse
 from assets.core.refusal import Refusal
 from assets.rerate import Row, rows
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
+
+# What a page may ask of usage; identities, context and files stay where they are.
+USED = """
+    SELECT account_id, subscription_id, period_start, period_end, occurred_at, landed_at, entered_at, meter, quantity,
+           amount, currency, state, counted_in_baseline, plan
+    FROM ledger"""
 
 # How many rows a list shows before it only counts them; totals are always of all.
 MOST = 12
@@ -30,8 +37,8 @@ def opened(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not file.exists():
         raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
     with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        con.execute(f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS published (READ_ONLY)")
+        warehouse.settle_reader(con, workspace)
+        con.execute(f"ATTACH {warehouse.text(file)} AS published (READ_ONLY)")
         con.execute("USE published.billing")
         # The end of a period on its account's own calendar says which month it is of: what ends with May is May's.
         con.execute("""
