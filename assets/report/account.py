@@ -24,9 +24,9 @@ from assets.core.refusal import Refusal
 from assets.explain import words
 from assets.explain.metered import Metered
 from assets.explain.standing import Charges, period_of, standing
-from assets.report import days, forms, grid, money, usage
+from assets.report import bridge, days, forms, grid, lines, usage
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
-from assets.report.page import Note, Report, Section, Tile
+from assets.report.page import Item, Note, Report, Section, Tile
 from assets.report.published import USED, nights, one
 from assets.rerate import Models, rows
 from assets.rerate import Row as Fields
@@ -172,7 +172,7 @@ def _facts(wanted: Wanted, as_of: datetime) -> Iterator[tuple[str, str]]:
 
 
 def _tiles(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> Iterator[Tile]:
-    for currency, total in money.totals(con):
+    for currency, total in lines.totals(con):
         yield Tile(f"billed-{currency}", f"Billed, {currency}", forms.minor(total, currency), "credit taken off")
     for currency in dict.fromkeys(it["currency"] for it in wanted.periods):
         periods = [it for it in wanted.periods if it["currency"] == currency]
@@ -185,10 +185,14 @@ def _tiles(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> Iterator[Tile]:
 def _sections(
     con: duckdb.DuckDBPyConnection, wanted: Wanted, charges: Sequence[tuple[Fields, Charges]]
 ) -> Iterator[Section]:
-    bridges = [*money.bridges(con, "Billed"), *money.open_bridges(con, "open")]
+    bridges = [*bridge.bridges(con, "Billed"), *bridge.open_bridges(con, "open")]
     yield Section("bridge", "How it adds up", "", bridges)
     yield Section("lines", "What was billed", "", [_lines(con, wanted), _credits(con, wanted)])
-    courses = [*days.windows(con, wanted.zone), days.by_meter(con, wanted.zone), days.every_day(con, wanted.zone)]
+    courses: list[Item] = [
+        *days.windows(con, wanted.zone),
+        days.by_meter(con, wanted.zone),
+        days.every_day(con, wanted.zone),
+    ]
     yield Section(
         "usage",
         "What was used",
@@ -234,7 +238,7 @@ def _arithmetic(
             name = f"{number}-{charge}-{place}"
             blocks.append(grid.of_table(name, block) if isinstance(block, Table) else Note(block.text))
         blocks.append(_billed(con, f"{number}-{charge}", period, charge, facts.owed))
-        title = money.charge_words(charge)
+        title = lines.charge_words(charge)
         yield Section(f"charge-{number}-{quote(charge, safe='')}", f"{title}{whose}", "", blocks, level=3)
     if idle:
         yield Section(
@@ -273,21 +277,21 @@ def _billed(con: duckdb.DuckDBPyConnection, name: str, period: Fields, charge: s
 def _lines(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> Grid:
     found = rows(con, "FROM made ORDER BY currency, created_as_of, starts_with(charge, 'credit:'), charge, line_id")
     groups = []
-    for currency, lines in money.by_currency(found):
+    for currency, made in lines.by_currency(found):
         body = [
             Row(
                 it["line_id"],
                 [
                     forms.day(forms.local(it["created_as_of"], wanted.zone)),
-                    Cell(money.charge_words(it["charge"]), note=REASONS[it["reason"]]),
+                    Cell(lines.charge_words(it["charge"]), note=REASONS[it["reason"]]),
                     forms.minor(it["amount_minor"], currency),
                 ],
             )
-            for it in lines[:MOST_LINES]
+            for it in made[:MOST_LINES]
         ]
-        total = sum(it["amount_minor"] for it in lines)
+        total = sum(it["amount_minor"] for it in made)
         body.append(Row(f"{currency}|", [f"Total {currency}", "", forms.minor(total, currency)], is_total=True))
-        rest = len(lines) - MOST_LINES
+        rest = len(made) - MOST_LINES
         groups.append(Group("", body, f"and {forms.count(rest)} more" if rest > 0 else ""))
     return Grid(
         "lines", [Column("day", "Date", "date"), Column("charge", "For"), Column("amount", "Amount", "number")], groups

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
-from assets.report.money import by_currency
+from assets.report.lines import by_currency
 from assets.report.published import MOST, one
 from assets.rerate import rows
 

@@ -11,7 +11,7 @@ import duckdb
 
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
-from assets.report.money import by_currency
+from assets.report.lines import by_currency
 from assets.report.page import Folded
 from assets.report.usage import PRICED, Chart, each_day, quantity
 from assets.rerate import Row as Fields

@@ -11,7 +11,7 @@ from datetime import date
 import duckdb
 
 from assets.core.page import counted
-from assets.report import controls, forms, money, usage
+from assets.report import bridge, controls, forms, lines, periods, usage
 from assets.report.page import Link, Report, Section, Tile
 from assets.report.published import USED, closed_months, one
 from assets.rerate import Row as Fields
@@ -27,7 +27,7 @@ def scope(con: duckdb.DuckDBPyConnection, month: date) -> None:
 
 def report(con: duckdb.DuckDBPyConnection, month: date) -> Report:
     scope(con, month)
-    totals = money.totals(con)
+    totals = lines.totals(con)
     it = _counts(con)
     others = [each for each in closed_months(con) if each != month]
     return Report(
@@ -91,21 +91,21 @@ def _sections(con: duckdb.DuckDBPyConnection, month: date, it: Fields) -> Iterat
         "bridge",
         "From usage to lines",
         "What the periods used, what refresh and included gave back, and what that came to.",
-        money.bridges(con, "Billed"),
+        bridge.bridges(con, "Billed"),
     )
-    yield Section("revenue", "Billed, by what it is for", "", [money.lines_by_charge(con)])
-    yield Section("plans", "Billed, by plan", "", [money.by_plan(con)])
-    yield Section("accounts", "Billed, by account", "", [money.by_account(con)])
+    yield Section("revenue", "Billed, by what it is for", "", [lines.lines_by_charge(con)])
+    yield Section("plans", "Billed, by plan", "", [lines.by_plan(con)])
+    yield Section("accounts", "Billed, by account", "", [lines.by_account(con)])
     yield Section("usage", "Usage", "", [*usage.by_day(con), usage.by_meter(con), usage.by_plan(con)])
-    yield Section("closed", "Periods", "As they stood at their close.", [money.closed_periods(con)])
+    yield Section("closed", "Periods", "As they stood at their close.", [periods.closed_periods(con)])
     yield Section(
-        "movers", "Who moved most", "Against the period before, of accounts that had one.", [money.movers(con)]
+        "movers", "Who moved most", "Against the period before, of accounts that had one.", [periods.movers(con)]
     )
     thresholds = "reason = 'threshold' AND NOT starts_with(charge, 'credit:')"
     lede = "So much overage was unbilled in an open period that its plan billed it at once."
-    yield Section("thresholds", "Thresholds reached", lede, [money.line_list(con, "thresholds", thresholds)])
+    yield Section("thresholds", "Thresholds reached", lede, [lines.line_list(con, "thresholds", thresholds)])
     lede = "What arrived once the periods were closed, what it changed, and what came too late to be billed."
-    late = [usage.late(con), money.line_list(con, "adjustments", "reason = 'adjustment'"), usage.not_billed(con)]
+    late = [usage.late(con), lines.line_list(con, "adjustments", "reason = 'adjustment'"), usage.not_billed(con)]
     yield Section("late", "Late corrections", lede, late)
     days = "day >= ? AND day < ?::DATE + INTERVAL 1 month"
     lede = (
@@ -113,5 +113,5 @@ def _sections(con: duckdb.DuckDBPyConnection, month: date, it: Fields) -> Iterat
         "meters and currencies, as control totals."
     )
     yield Section("leaks", "Leak ledger", lede, [controls.leaks(con, days, [month, month])])
-    yield Section("rounding", "Rounding residue", "", [money.rounding(con)])
+    yield Section("rounding", "Rounding residue", "", [lines.rounding(con)])
     yield Section("pushed", "On their way to Stripe", "", [controls.pushed(con)])

@@ -8,7 +8,7 @@ from datetime import datetime
 import duckdb
 
 from assets.core.page import counted
-from assets.report import controls, forms, money, usage
+from assets.report import bridge, controls, forms, lines, periods, usage
 from assets.report.page import Link, Note, Report, Section, Stack, Tile
 from assets.report.published import USED, closed_months, has, nights, one
 from assets.rerate import Row as Fields
@@ -25,7 +25,7 @@ def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
     scope(con, as_of)
     last = nights(con)[-1]
     it = _counts(con, as_of)
-    totals = money.totals(con)
+    totals = lines.totals(con)
     return Report(
         kind="night",
         title=f"The night of {forms.long_day(as_of)}",
@@ -159,23 +159,23 @@ def _sections(
             "bridge",
             "From usage to lines",
             "What the periods closed tonight used, what refresh and included gave back, and what that came to.",
-            money.bridges(con, "Billed tonight"),
+            bridge.bridges(con, "Billed tonight"),
         )
     if it["lines"]:
         yield Section(
             "lines",
             "Lines",
             "",
-            [money.lines_by_charge(con), money.by_plan(con), money.line_list(con, "largest", "true")],
+            [lines.lines_by_charge(con), lines.by_plan(con), lines.line_list(con, "largest", "true")],
         )
     if it["closed"]:
         yield Section(
             "closed",
             "Periods closed",
             "As they stand at their close; they never change again.",
-            [money.closed_periods(con)],
+            [periods.closed_periods(con)],
         )
-    moved = [money.movers(con), money.movers_so_far(con, as_of)]
+    moved = [periods.movers(con), periods.movers_so_far(con, as_of)]
     yield (
         Section("movers", "Who moved most", "Against the period before, of accounts that had one.", moved)
         if any(not grid.is_empty for grid in moved)
@@ -184,10 +184,10 @@ def _sections(
     if it["thresholds"]:
         lede = "So much overage was unbilled in an open period that its plan bills it at once."
         where = "reason = 'threshold' AND NOT starts_with(charge, 'credit:')"
-        yield Section("thresholds", "Thresholds reached", lede, [money.line_list(con, "thresholds", where)])
+        yield Section("thresholds", "Thresholds reached", lede, [lines.line_list(con, "thresholds", where)])
     yield from _late(con, it)
     if it["open"]:
-        yield Section("open", "Open periods so far", "", money.open_bridges(con))
+        yield Section("open", "Open periods so far", "", bridge.open_bridges(con))
     yield from _proofs(con, as_of, it)
 
 
@@ -195,8 +195,8 @@ def _late(con: duckdb.DuckDBPyConnection, it: Fields) -> Iterator[Section]:
     late, kept = usage.late(con), usage.not_billed(con)
     if it["adjustments"] or not late.is_empty or not kept.is_empty:
         lede = "What arrived for closed periods, what it changed, and what came too late to be billed."
-        lines = money.line_list(con, "adjustments", "reason = 'adjustment'")
-        yield Section("late", "Late corrections", lede, [late, lines, kept])
+        changed = lines.line_list(con, "adjustments", "reason = 'adjustment'")
+        yield Section("late", "Late corrections", lede, [late, changed, kept])
 
 
 def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iterator[Section]:
@@ -210,7 +210,7 @@ def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iter
         else f"{counted(it['leaks'], 'row')} of the leak ledger differ."
     )
     yield Section("leaks", "Leak ledger", verdict, [controls.leaks(con)])
-    yield Section("rounding", "Rounding residue", "", [money.rounding(con)])
+    yield Section("rounding", "Rounding residue", "", [lines.rounding(con)])
     if it["parity"]:
         yield Section(
             "parity",

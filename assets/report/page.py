@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import jinja2
 from markupsafe import Markup
@@ -53,6 +53,9 @@ class Folded:
     grid: Grid
 
 
+Item: TypeAlias = Grid | Chart | Stack | Note | Folded
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     href: str
@@ -64,7 +67,7 @@ class Section:
     name: str
     title: str
     lede: str = ""
-    items: Sequence[Grid | Chart | Stack | Note | Folded] = ()
+    items: Sequence[Item] = ()
     level: int = 2
 
     @property

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from assets.core.numbers import added
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, Value, bars, simple
-from assets.report.money import by_currency, named
+from assets.report.lines import by_currency, named
 from assets.report.published import MOST
 from assets.rerate import Row as Fields
 from assets.rerate import rows
