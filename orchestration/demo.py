@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from data import DEMO
 from orchestration.run import night
 
 
-def play(workspace: Path) -> None:
+def play(workspace: Path, run: Callable[[Path, datetime], object] = night) -> None:
     """Make the workspace where it is missing and run the nights it has not had."""
     nights = YAML(typ="safe", pure=True).load(DEMO / "nights.yaml")["nights"]
     arrivals = {file for each in nights for file in each["arrives"]}
@@ -29,7 +30,7 @@ def play(workspace: Path) -> None:
             _arrive(workspace, file)
         if as_of not in done:
             progress.tell("night", f"as of {format_instant(as_of)}. {each['story']}", as_of=format_instant(as_of))
-            night(workspace, as_of)
+            run(workspace, as_of)
 
 
 def _arrive(workspace: Path, file: str) -> None:

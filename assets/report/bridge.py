@@ -50,15 +50,17 @@ def waterfall(name: str, currency: str, steps: Iterable[Step], caption: str) -> 
 
 def bridges(con: duckdb.DuckDBPyConnection, ending: str) -> list[Grid]:
     """From raw usage through refresh, included, minimum and rounding to the lines, currency by currency."""
+    return [
+        waterfall(f"bridge-{currency}", currency, steps, f"In {currency}") for currency, steps in steps_of(con, ending)
+    ]
+
+
+def steps_of(con: duckdb.DuckDBPyConnection, ending: str) -> list[tuple[str, list[Step]]]:
+    """The steps of each currency's bridge; between two totals they add up exactly."""
     figures = {it["currency"]: it for it in rows(con, _CLOSED)}
     billed = {it["currency"]: it for it in rows(con, _BILLED)}
     return [
-        waterfall(
-            f"bridge-{currency}",
-            currency,
-            _steps(currency, figures.get(currency), billed.get(currency, {}), ending),
-            f"In {currency}",
-        )
+        (currency, list(_steps(currency, figures.get(currency), billed.get(currency, {}), ending)))
         for currency in sorted(figures.keys() | billed.keys())
     ]
 
@@ -132,6 +134,6 @@ def open_bridges(con: duckdb.DuckDBPyConnection, periods: str = "dated") -> list
             Step("billed", "Billed already", billed.copy_negate(), is_shown=False, is_billed=True),
             Step("unbilled", "Not billed yet", less(it["owed"], billed), is_total=True),
         ]
-        counted = f"{forms.count(it['periods'])} open period{'' if it['periods'] == 1 else 's'}"
+        counted = forms.counted(it["periods"], "open period")
         found.append(waterfall(f"open-{currency}", currency, steps, f"{counted}, in {currency}"))
     return found

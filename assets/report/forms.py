@@ -45,6 +45,10 @@ def count(number: int) -> str:
     return grouped(str(number))
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
 def quantity(amount: Decimal | Fraction | None, places: int = 6) -> str:
     """A count in its unit; digits past `places` are rounded."""
     if amount is None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import duckdb
 
-from assets.core.page import counted
 from assets.report import forms
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
 from assets.report.page import Report, Section
@@ -26,7 +25,7 @@ def report(con: duckdb.DuckDBPyConnection, folder: Path) -> Report:
         kind="index",
         title="Reports",
         eyebrow=f"As of the night of {forms.instant(last)}",
-        headline=f"{counted(len(found), 'night')} and {counted(len(months), 'closed month')}.",
+        headline=f"{forms.counted(len(found), 'night')} and {forms.counted(len(months), 'closed month')}.",
         sections=[
             section
             for section in (

@@ -10,7 +10,6 @@ from datetime import date
 
 import duckdb
 
-from assets.core.page import counted
 from assets.report import bridge, controls, forms, lines, periods, usage
 from assets.report.page import Link, Report, Section, Tile
 from assets.report.published import USED, closed_months, one
@@ -70,18 +69,18 @@ def _counts(con: duckdb.DuckDBPyConnection) -> Fields:
 
 def _headline(it: Fields, totals: list[tuple[str, int]]) -> str:
     amounts = forms.listed([f"{forms.minor(total, currency)} {currency}" for currency, total in totals])
-    closed = f"{counted(it['periods'], 'period')} of {counted(it['accounts'], 'account')}"
+    closed = f"{forms.counted(it['periods'], 'period')} of {forms.counted(it['accounts'], 'account')}"
     verb = "ended" if it["periods"] != 1 else "has ended"
     if not totals:
         return f"{closed} {verb} in this month, and nothing was billed for them."
-    late = f" {counted(it['adjustments'], 'line')} of it came after the close." if it["adjustments"] else ""
-    return f"{closed} {verb} in this month, and {counted(it['lines'], 'line')} came to {amounts}.{late}"
+    late = f" {forms.counted(it['adjustments'], 'line')} of it came after the close." if it["adjustments"] else ""
+    return f"{closed} {verb} in this month, and {forms.counted(it['lines'], 'line')} came to {amounts}.{late}"
 
 
 def _tiles(it: Fields, totals: list[tuple[str, int]]) -> Iterator[Tile]:
     for currency, total in totals[:5]:
         yield Tile(f"billed-{currency}", f"Billed, {currency}", forms.minor(total, currency), "credit taken off")
-    yield Tile("periods", "Periods", forms.count(it["periods"]), f"of {counted(it['accounts'], 'account')}")
+    yield Tile("periods", "Periods", forms.count(it["periods"]), f"of {forms.counted(it['accounts'], 'account')}")
     yield Tile("usages", "Usages", forms.count(it["usages"]))
     yield Tile("adjustments", "Adjustments", forms.count(it["adjustments"]), "lines after the close")
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import duckdb
 
-from assets.core.page import counted
 from assets.report import bridge, controls, forms, lines, periods, usage
 from assets.report.page import Link, Note, Report, Section, Stack, Tile
 from assets.report.published import USED, closed_months, has, nights, one
@@ -72,20 +71,20 @@ def _mode(con: duckdb.DuckDBPyConnection) -> str:
 
 def _headline(it: Fields, totals: list[tuple[str, int]]) -> str:
     """What happened, in one breath: the money first, then what came in and what waits."""
-    closed = counted(it["closed"], "period") + " closed"
+    closed = forms.counted(it["closed"], "period") + " closed"
     if it["lines"]:
         amounts = forms.listed([f"{forms.minor(total, currency)} {currency}" for currency, total in totals])
-        said = f"{closed if it['closed'] else 'No period closed'} and {counted(it['lines'], 'line')} came to {amounts}"
+        said = f"{closed if it['closed'] else 'No period closed'} and {forms.counted(it['lines'], 'line')} came to {amounts}"
     else:
         said = f"{closed}, and nothing was billed" if it["closed"] else "Nothing closed, and nothing was billed"
     rows, usages = (f"{forms.count(it[name])} {name if it[name] != 1 else name[:-1]}" for name in ("rows", "usages"))
     came = (
-        f"{rows} of {counted(it['files'], 'new file')} came in, {usages} entered the ledger"
+        f"{rows} of {forms.counted(it['files'], 'new file')} came in, {usages} entered the ledger"
         if it["files"]
         else (f"No new file came in, {usages} entered the ledger" if it["usages"] else "no new file came in")
     )
     held = (
-        f"{counted(it['held'], 'new row')} {'is' if it['held'] == 1 else 'are'} held"
+        f"{forms.counted(it['held'], 'new row')} {'is' if it['held'] == 1 else 'are'} held"
         if it["held"]
         else "no new row is held"
     )
@@ -128,7 +127,7 @@ def _sections(
 ) -> Iterator[Section]:
     drawing, legend = controls.ends(con, "landed_at = ?", [as_of])
     ends = [Stack(drawing, legend)] if it["rows"] else []
-    unknown = f"{counted(it['unknown_files'], 'file')} no source matches." if it["unknown_files"] else ""
+    unknown = f"No source matches {forms.counted(it['unknown_files'], 'file')}." if it["unknown_files"] else ""
     yield Section(
         "came-in",
         "What came in",
@@ -141,7 +140,7 @@ def _sections(
         else "Rows that cannot be billed wait with their reason and are never dropped."
     )
     if it["released"]:
-        held += f" {counted(it['released'], 'usage')} that earlier nights held came into the ledger tonight."
+        held += f" {forms.counted(it['released'], 'usage')} that earlier nights held came into the ledger tonight."
     costs = [Note("Cost at stake is what the rows say, in the currency of their account.")] if it["all_held"] else []
     yield Section(
         "held", "What is held, and why", held, [controls.held(con, as_of), *costs, controls.held_rows(con, as_of)]
@@ -207,7 +206,7 @@ def _proofs(con: duckdb.DuckDBPyConnection, as_of: datetime, it: Fields) -> Iter
         "For every day and meter, all that ever came in has one end: the difference is zero, nothing was lost and nothing "
         "stands twice. Quantities and costs are added up over all meters and currencies, as control totals."
         if not it["leaks"]
-        else f"{counted(it['leaks'], 'row')} of the leak ledger differ."
+        else f"{forms.counted(it['leaks'], 'row')} of the leak ledger differ."
     )
     yield Section("leaks", "Leak ledger", verdict, [controls.leaks(con)])
     yield Section("rounding", "Rounding residue", "", [lines.rounding(con)])

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-WIDE, NARROW, HEIGHT = 940, 460, 190
-LEFT, RIGHT, TOP, BOTTOM = 58, 4, 12, 26
+WIDE, NARROW, HEIGHT = 940, 460, 196
+LEFT, RIGHT, TOP, BOTTOM = 58, 4, 12, 32
 LABEL = 44  # what a day's label needs
 
 
