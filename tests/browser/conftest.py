@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, ViewportSize, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -45,8 +45,18 @@ class Sight:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
+    def asked(self, request: Request) -> None:
+        self.requests.append(request.url)
 
-Look = Callable[..., "contextmanager[Sight]"]
+    def heard(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(said.text)
+
+    def failed(self, error: Error) -> None:
+        self.complaints.append(str(error))
+
+
+Look = Callable[..., AbstractContextManager[Sight]]
 
 
 @pytest.fixture
@@ -58,9 +68,9 @@ def look(browser: Browser) -> Look:
         size: ViewportSize = {"width": width, "height": height}
         page = browser.new_page(viewport=size, color_scheme="dark" if scheme == "dark" else "light")
         sight = Sight(page)
-        page.on("request", lambda request: sight.requests.append(request.url))
-        page.on("console", lambda said: said.type == "error" and sight.complaints.append(said.text))
-        page.on("pageerror", lambda error: sight.complaints.append(str(error)))
+        page.on("request", sight.asked)
+        page.on("console", sight.heard)
+        page.on("pageerror", sight.failed)
         page.goto(address.as_uri() if isinstance(address, Path) else address)
         try:
             yield sight

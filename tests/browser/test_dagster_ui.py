@@ -70,7 +70,7 @@ def serving(workspace: Path) -> Iterator[str]:
 def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/server_info", timeout=5) as answer:  # noqa: S310 - our own server
-            return answer.status == 200
+            return bool(answer.status == 200)
     except OSError:
         return False
 

@@ -101,7 +101,7 @@ def test_a_night_leaves_its_models_compiled(billed: Path, tmp_path: Path, monkey
     assert json.loads(kept.read_text())["models"] == compiled
 
 
-_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "done"]
+_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "reported", "done"]
 
 # --- what is refused -----------------------------------------------------------------------------------------------
 

@@ -95,9 +95,9 @@ def test_every_bridge_adds_up_to_the_last_digit(demo: Path) -> None:
         found = {}
         for as_of in published.nights(con):
             night.scope(con, as_of)
-            found[as_of] = (bridge.steps_of(con, ""), dict(_billed(con)))
+            found[str(as_of)] = (bridge.steps_of(con, ""), dict(_billed(con)))
         month.scope(con, MAY)
-        found[MAY] = (bridge.steps_of(con, ""), dict(_billed(con)))
+        found[str(MAY)] = (bridge.steps_of(con, ""), dict(_billed(con)))
     assert sum(len(steps) for steps, _ in found.values()) > 10
     for when, (currencies, billed) in found.items():
         for currency, steps in currencies:
