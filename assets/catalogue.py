@@ -114,6 +114,7 @@ def _settings(catalogue: Catalogue, as_of: datetime) -> Iterator[Row]:
         it.stripe_mode,
         it.stripe_push,
         it.stripe_collect,
+        it.stripe_key,
         catalogue.catalog_id,
     )
 
@@ -299,6 +300,7 @@ TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
             "book": "text",
             "push": "text",
             "collect": "text",
+            "key_mode": "text",
             "catalog_id": "text",
         },
         _settings,

@@ -26,6 +26,7 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
     workspace: str
     as_of: str | None = None
     force: bool = False  # go live although parity is not clean
+    yes: bool = False  # the first lines may go to Stripe
 
     _clock: datetime = PrivateAttr()
 

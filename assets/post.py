@@ -72,7 +72,10 @@ STEPS = {
         DROP TABLE settled""",
     "bill": """
         INSERT INTO books.lines BY NAME
-        SELECT *, CASE book WHEN 'live' THEN 'pending' ELSE 'shadow' END AS state FROM night.int_lines__new;
+        SELECT n.*, CASE WHEN n.book = 'live' AND s.push = 'invoice_items' THEN 'pending' ELSE 'shadow' END AS state,
+               CASE WHEN n.book = 'live' AND s.push = 'meter_events'
+                    THEN 'Stripe rates this usage itself (stripe.push: meter_events)' END AS state_reason
+        FROM night.int_lines__new n, catalog.settings s;
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
     # Before anything else of the batch is entered: it takes back what rows held until now were counted as.
     "tally what was received": """

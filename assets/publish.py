@@ -7,6 +7,8 @@ sees half of either, and the warehouse itself is never opened by a reader.
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -34,34 +36,71 @@ TABLES = {
 
 def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
     """Write published/ anew from the books; rows by table."""
+    return _publish(con, workspace, tuple(TABLES), beginning_with=None)
+
+
+def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> bool:
+    """Put what has changed of these tables since the last night before readers too; whether anything had."""
+    file = _file(workspace)
+    if not file.exists():
+        publish(con, workspace)
+        return True
+    changed = [table for table in tables if not _is_current(con, file, table)]
+    if changed:
+        _publish(con, workspace, changed, beginning_with=file)
+    return bool(changed)
+
+
+def _file(workspace: Path) -> Path:
+    return workspace / "published" / "tallyhouse.duckdb"
+
+
+def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
+    con.execute(f"ATTACH {_text(file)} AS published (READ_ONLY)")
+    try:
+        pair = (f"FROM billing.{table}", f"FROM published.billing.{table}")
+        there, here = (f"({one} EXCEPT ALL {other})" for one, other in (pair, pair[::-1]))
+        row = con.execute(f"SELECT count(*) FROM ({there} UNION ALL {here})").fetchone()
+    finally:
+        con.execute("DETACH published")
+    return row == (0,)
+
+
+def _publish(
+    con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str], beginning_with: Path | None
+) -> dict[str, int]:
     target = workspace / "published"
     exports = target / "exports"
     exports.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
     for leftover in (fresh, Path(f"{fresh}.wal")):
         leftover.unlink(missing_ok=True)
+    if beginning_with:
+        shutil.copyfile(beginning_with, fresh)
     # The oldest storage version is what every DuckDB an analyst may have can open.
     con.execute(f"ATTACH {_text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
     try:
-        con.execute("CREATE SCHEMA published.billing")
-        for table, order in TABLES.items():
-            con.execute(f"CREATE TABLE published.billing.{table} AS FROM billing.{table} ORDER BY {order}")
-        _comment(con)
-        rows = {table: _count(con, table) for table in TABLES}
-        for table in TABLES:
+        con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
+        for table in tables:
+            con.execute(
+                f"CREATE OR REPLACE TABLE published.billing.{table} AS FROM billing.{table} ORDER BY {TABLES[table]}"
+            )
+        _comment(con, tables)
+        rows = {table: _count(con, table) for table in tables}
+        for table in tables:
             for suffix, options in (("csv", "HEADER"), ("parquet", "FORMAT parquet, COMPRESSION zstd")):
                 part = exports / f".{table}.{suffix}.tmp"
                 con.execute(f"COPY published.billing.{table} TO {_text(part)} ({options})")
     finally:
         con.execute("DETACH published")
-    for table in TABLES:
+    for table in tables:
         for suffix in ("csv", "parquet"):
             os.replace(exports / f".{table}.{suffix}.tmp", exports / f"{table}.{suffix}")
-    os.replace(fresh, target / "tallyhouse.duckdb")
+    os.replace(fresh, _file(workspace))
     return rows
 
 
-def _comment(con: duckdb.DuckDBPyConnection) -> None:
+def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
     """Carry the descriptions of the models and their columns over, so that the file explains itself."""
     described = """
         SELECT 'TABLE', view_name, NULL, comment FROM duckdb_views()
@@ -70,7 +109,7 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
         SELECT 'COLUMN', table_name, column_name, comment FROM duckdb_columns()
         WHERE database_name = current_database() AND schema_name = 'billing' AND comment IS NOT NULL"""
     for kind, table, column, comment in con.execute(described).fetchall():
-        if table in TABLES:
+        if table in tables:
             name = f'{table}."{column}"' if column else table
             con.execute(f"COMMENT ON {kind} published.billing.{name} IS {_text(comment)}")
 

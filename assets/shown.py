@@ -161,6 +161,24 @@ def published(con: duckdb.DuckDBPyConnection) -> Metadata:
     )
 
 
+def pushed(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """Where the lines stand."""
+    return _markdown(
+        {
+            "lines_by_state": table(
+                con,
+                """SELECT state, currency, count(*) AS lines, sum(amount_minor) AS amount_minor
+                FROM billing.invoice_items GROUP BY ALL ORDER BY ALL""",
+            ),
+            "what_waits": table(
+                con,
+                """SELECT state_reason, count(*) AS lines, min(account_id) AS for_example
+                FROM billing.invoice_items WHERE state IN ('pending', 'parked') GROUP BY ALL ORDER BY lines DESC LIMIT 20""",
+            ),
+        }
+    )
+
+
 def _markdown(parts: dict[str, str | None]) -> Metadata:
     return {name: dg.MetadataValue.md(text or "none") for name, text in parts.items()}
 

@@ -22,6 +22,9 @@ from assets.core.catalogue.models import Catalogue
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell
+from assets.push import push
+from assets.push.client import refuse_wrong_key
+from assets.push.outbox import Clock, ensure_outbox
 
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
 
@@ -29,9 +32,11 @@ POOL = "warehouse"  # one writer: steps that open the warehouse wait for each ot
 def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> Catalogue:
     """Check the catalogue and account files whole, then put them into the warehouse; the first thing a night does."""
     books.ensure_books(con)
+    ensure_outbox(con)
     ensure_tables(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
+    refuse_wrong_key(loaded.settings)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
     return loaded
@@ -123,6 +128,15 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     )
 
 
+def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
+    """Lines of the live book at Stripe, each exactly once; then what became of them, for readers too."""
+    with night.connect() as con:
+        loaded = load(night.root, books.closed_periods(con), night.clock)
+        counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        metadata = shown.pushed(con)
+    return dg.MaterializeResult(metadata={**counts, **metadata})
+
+
 def reported(night: Night) -> dg.MaterializeResult[None]:
     """The night told on a page to be read, printed or sent, and each closed month that it touched."""
     pages = report.write(night.root)
@@ -157,7 +171,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
         asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
-        asset(group_name="published", kinds={"html"}, deps=["published"])(reported),
+        asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
+        asset(group_name="published", kinds={"html"}, deps=["pushed"])(reported),
     ]
 
 

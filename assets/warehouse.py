@@ -127,8 +127,11 @@ def text(value: object) -> str:
 
 
 @contextmanager
-def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
-    """Hold the workspace for one run. The system releases the lock of a run that dies, however it dies."""
+def only_run(workspace: Path, as_of: datetime, act: str = "night") -> Iterator[None]:
+    """Hold the workspace for one run, the night of `as_of` or another `act`.
+
+    The system releases the lock of a run that dies, however it dies.
+    """
     lock = _lock(workspace)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as file:
@@ -142,7 +145,7 @@ def only_run(workspace: Path, as_of: datetime) -> Iterator[None]:
             # Only readers are in there: they soon leave, and no night is lost for somebody's question.
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
-        file.write(f"the night of {format_instant(as_of)} (process {os.getpid()})")
+        file.write(f"the {act} of {format_instant(as_of)} (process {os.getpid()})")
         file.flush()
         try:
             yield

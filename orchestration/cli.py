@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import parity, report
+from orchestration.commands import parity, practice, report, stripe
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -28,15 +28,16 @@ def nightly(
     as_of: AsOf = None,
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Go live although parity is not clean; recorded.")] = False,
+    yes: stripe.Yes = False,
 ) -> None:
-    """Run one night: land, compute, check, post, publish."""
+    """Run one night: land, compute, check, post, publish, push."""
     from orchestration.run import night
     from orchestration.settings import wall_clock
 
     with speaking(as_json) as voice:
         clock = as_of or wall_clock()
         voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
-        night(workspace.resolve(), clock, force)
+        night(workspace.resolve(), clock, force, yes)
         voice.say("done", "the night is in the books", {})
 
 
@@ -157,7 +158,7 @@ def ui(
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
-for command in (parity.parity, parity.cutover):
+for command in (parity.parity, parity.cutover, stripe.push, practice.practice):
     app.command()(command)
 app.add_typer(report.app, name="report")
 

@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from assets.night import Night
+from orchestration.settings import wall_clock
 
 
 def resources() -> dict[str, Any]:
-    return {"night": Night(workspace=dg.EnvVar("TALLYHOUSE_WORKSPACE"))}
+    return {"night": Night(workspace=dg.EnvVar("TALLYHOUSE_WORKSPACE")), "wall_clock": wall_clock}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from assets import warehouse
-from assets.books import closed_periods, last_as_of, refuse_going_back
+from assets.books import closed_periods, last_as_of, last_night, refuse_going_back
 from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
-from orchestration.settings import dagster_home
+from assets.push.client import refuse_wrong_key
+from orchestration.settings import dagster_home, wall_clock
 
 
-def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
+def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = False) -> None:
     """Run the night of `as_of` to its end; raises Refusal for what a person can mend, anything else for a failure.
 
-    With `force` the live book begins although parity is not clean.
+    With `force` the live book begins although parity is not clean; with `yes` its first lines go to Stripe.
     """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
@@ -29,10 +31,9 @@ def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
 
     import dagster as dg
 
+    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes}
     config: dict[str, Any] = {
-        "resources": {
-            "night": {"config": {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force}}
-        },
+        "resources": {"night": {"config": told}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     try:
@@ -51,11 +52,26 @@ def night(workspace: Path, as_of: datetime, force: bool = False) -> None:
         raise
 
 
+def push(workspace: Path, yes: bool = False, ask: Callable[[str], bool] | None = None) -> None:
+    """Bring to Stripe what waits, without a night; `ask` asks whoever is there, before the first lines go."""
+    from assets import push as pushing
+
+    if not warehouse.path(workspace).exists():
+        raise Refusal(f"{workspace} has no books yet; run its first night with `tallyhouse nightly`.")
+    with warehouse.only_run(workspace, wall_clock(), "push"), warehouse.connect(workspace) as con:
+        as_of = last_night(con)
+        if as_of is None:
+            raise Refusal(f"{workspace} has no night in its books yet; run one with `tallyhouse nightly`.")
+        catalogue = load(workspace, closed_periods(con), as_of)
+        pushing.push(con, workspace, catalogue, as_of, wall_clock, is_confirmed=yes, ask=ask, is_asked=True)
+
+
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
     """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
     with warehouse.peek(workspace) as con:
         refuse_going_back(last_as_of(con) if con else None, as_of)
-        sources = load(workspace, closed_periods(con) if con else [], as_of).sources
+        loaded = load(workspace, closed_periods(con) if con else [], as_of)
+        refuse_wrong_key(loaded.settings)
         if con is None and warehouse.path(workspace).exists():
             return  # a run is at work, and will be named by whoever asks for the lock
 
@@ -63,7 +79,7 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
         from assets.landing.survey import known_files
 
         known = known_files(con) if con else {}
-    look_through(workspace, sources, known)
+    look_through(workspace, loaded.sources, known)
 
 
 def _partition(as_of: datetime) -> str | None:

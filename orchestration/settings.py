@@ -28,7 +28,7 @@ concurrency: {pools: {default_limit: 1, granularity: run}}
 
 
 def wall_clock() -> datetime:
-    """The one place that reads the time of day: the as_of of a night that was given none."""
+    """The one place that reads the time of day: the as_of of a night that was given none, the ages of Stripe's keys."""
     told = os.environ.get("TALLYHOUSE_NOW")
     return parse_instant(told) if told else datetime.now(UTC).replace(microsecond=0)
 

@@ -48,7 +48,8 @@ NEXT = {
     "landed": "reckoning who owes what",
     "reckoned": "entering the night into the books",
     "posted": "publishing",
-    "published": "writing the reports",
+    "published": "bringing lines to Stripe",
+    "pushed": "writing the reports",
 }
 
 
@@ -67,6 +68,8 @@ class Voice:
     def say(self, step: str, sentence: str, facts: dict[str, Any]) -> None:
         if self.is_json:
             print(json.dumps({"event": step, "message": sentence, **facts}, default=str), flush=True)
+        elif self.status and step == "pushing":
+            self.status.update(f"{sentence} …")
         elif self.status:
             self.console.print(Text.assemble((f"{step:>10}  ", "yellow" if step == "warning" else "dim"), sentence))
             if step in NEXT:
@@ -85,6 +88,11 @@ class Voice:
             print_page(page, self.console)
         else:
             print("\n".join(lines_of(page)), flush=True)
+
+    def ask(self, question: str) -> bool:
+        if self.status:
+            self.status.stop()
+        return typer.confirm(question)
 
     def complain(self, kind: str, sentence: str) -> None:
         if self.status:

@@ -24,6 +24,8 @@ from tests import nights
 from tests.golden.case import catalogue_files, raw_files
 from tests.pipeline.places import bytes_below
 
+pytestmark = pytest.mark.xdist_group("refusals")  # its workspaces are made once
+
 NIGHT = datetime(2026, 6, 1, 1, tzinfo=UTC)
 POOLED = {"meter": "money", "pooled": "true"}
 

@@ -215,10 +215,28 @@ WORKSPACE_MISTAKES: list[Mistake] = [
     ),
     (
         WORKSPACE,
+        "mode: shadow",
+        "key: sandbox",
+        [
+            "catalog/workspace.yaml line 3: stripe.key is 'sandbox'; write live or test.",
+        ],
+    ),
+    (
+        WORKSPACE,
+        "mode: shadow",
+        "rate: 0, amount_cap: 0",
+        [
+            "catalog/workspace.yaml line 3: stripe.rate is 0; write 1 to 1000 requests a second.",
+            "catalog/workspace.yaml line 3: stripe.amount_cap is 0; write an amount in minor units, of 1 or more.",
+        ],
+    ),
+    (
+        WORKSPACE,
         "stripe: {mode: shadow}",
         "stripe: live",
         [
-            "catalog/workspace.yaml line 3: stripe is 'live'; write a mapping with mode, push or collect.",
+            "catalog/workspace.yaml line 3: stripe is 'live';"
+            " write a mapping with mode, push, collect, key, rate or amount_cap.",
         ],
     ),
     (

@@ -92,6 +92,7 @@ CHOICES = [
     (read_workspace, ("properties", "stripe", "properties", "mode", "enum"), read_workspace.MODES),
     (read_workspace, ("properties", "stripe", "properties", "push", "enum"), read_workspace.PUSHES),
     (read_workspace, ("properties", "stripe", "properties", "collect", "enum"), read_workspace.COLLECTS),
+    (read_workspace, ("properties", "stripe", "properties", "key", "enum"), read_workspace.KEY_MODES),
     (read_meters, ("$defs", "meter", "properties", "aggregate", "enum"), read_meters.AGGREGATES),
     (read_sources, ("$defs", "source", "properties", "format", "enum"), read_sources.FORMATS),
     (read_plans, ("$defs", "charge", "properties", "model", "enum"), tuple(read_plans.MODELS)),

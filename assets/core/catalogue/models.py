@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 StripeMode: TypeAlias = Literal["shadow", "live"]
 StripePush: TypeAlias = Literal["invoice_items", "meter_events"]
 StripeCollect: TypeAlias = Literal["pending", "invoice"]
+KeyMode: TypeAlias = Literal["live", "test"]
 Format: TypeAlias = Literal["ndjson", "csv", "parquet"]
 TimeUnit: TypeAlias = Literal["s", "ms", "us"]
 Aggregate: TypeAlias = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted", "cost"]
@@ -37,6 +38,9 @@ class Settings:
     stripe_mode: StripeMode = "shadow"
     stripe_push: StripePush = "invoice_items"
     stripe_collect: StripeCollect = "pending"
+    stripe_key: KeyMode = "live"  # test: a rehearsal in Stripe's sandbox
+    stripe_rate: int = 20  # requests a second; Stripe takes 25 for one kind of request unless it says otherwise
+    stripe_amount_cap: int = 999_999_999_999  # minor units: Stripe takes twelve digits of most cards, eight elsewhere
 
 
 @dataclass(frozen=True, slots=True)

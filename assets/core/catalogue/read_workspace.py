@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from assets.core.catalogue.fields import Fields
-from assets.core.catalogue.models import Plan, Settings, StripeCollect, StripeMode, StripePush
+from assets.core.catalogue.models import KeyMode, Plan, Settings, StripeCollect, StripeMode, StripePush
 from assets.core.catalogue.nodes import Node
 from assets.core.catalogue.problems import Problems, shown, suggestion
 
 FILE = "catalog/workspace.yaml"
 KEYS = ("currency", "close_grace", "late_window", "default_plan", "bill_from", "ledger_cutover", "stripe")
-STRIPE_KEYS = ("mode", "push", "collect")
+STRIPE_KEYS = ("mode", "push", "collect", "key", "rate", "amount_cap")
 MODES: tuple[StripeMode, ...] = ("shadow", "live")
 PUSHES: tuple[StripePush, ...] = ("invoice_items", "meter_events")
 COLLECTS: tuple[StripeCollect, ...] = ("pending", "invoice")
+KEY_MODES: tuple[KeyMode, ...] = ("live", "test")
+FASTEST = 1000  # requests a second; no account of Stripe takes more
 
 
 def read_workspace(
@@ -37,7 +39,16 @@ def read_workspace(
         stripe_mode=stripe.choice("mode", MODES, defaults.stripe_mode),
         stripe_push=stripe.choice("push", PUSHES, defaults.stripe_push),
         stripe_collect=stripe.choice("collect", COLLECTS, defaults.stripe_collect),
+        stripe_key=stripe.choice("key", KEY_MODES, defaults.stripe_key),
+        stripe_rate=stripe.whole("rate", defaults.stripe_rate),
+        stripe_amount_cap=stripe.whole("amount_cap", defaults.stripe_amount_cap),
     )
+    if not 1 <= settings.stripe_rate <= FASTEST:
+        problems.add(stripe.get("rate"), f"is {settings.stripe_rate}", f"write 1 to {FASTEST} requests a second")
+    if settings.stripe_amount_cap < 1:
+        problems.add(
+            stripe.get("amount_cap"), f"is {settings.stripe_amount_cap}", "write an amount in minor units, of 1 or more"
+        )
     if settings.stripe_mode == "live" and not fields.has("bill_from"):
         advice = "write the instant from which usage is billed, such as bill_from: 2026-06-01T00:00:00Z"
         problems.add(stripe.get("mode"), "is live, and there is no `bill_from`", advice)

@@ -1,0 +1,158 @@
+"""Sending: entries claimed in batches, called by one worker for each customer, and their outcomes committed in batches.
+
+The main thread alone touches the warehouse. Killed anywhere, whatever was claimed and not recorded is taken up by the
+next push, by the rules of assets/push/rules.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from assets.push import rules
+from assets.push.client import Answer, Client
+from assets.push.outbox import Entry, Outbox
+from assets.push.rules import Outcome
+
+CLAIM = 200  # entries claimed at once: what a kill leaves to be looked after, some ten seconds of work
+WORKERS = 8
+SILENCE = 3  # answers that never came, in a row, before Stripe counts as out of reach
+
+Told: TypeAlias = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass
+class Sender:
+    """Brings entries to Stripe until all are done, or nothing more can be done for anybody."""
+
+    outbox: Outbox
+    client: Client
+    workers: int = WORKERS
+    why_stopped: str | None = None
+    has_more: bool = False  # something proved not to be there, and may go out anew
+    _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _silent: int = 0
+
+    def run(self, entries: Sequence[Entry], told: Told | None = None) -> None:
+        now = self.outbox.clock()
+        todo = [it for it in entries if rules.plan(it, now) != "rest" and (it.entry, it.name) not in self._left]
+        for start in range(0, len(todo), CLAIM):
+            if self.is_stopped:
+                return
+            self._batch(todo[start : start + CLAIM])
+            if told and len(todo) > CLAIM:
+                told(min(start + CLAIM, len(todo)), len(todo))
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def stop(self, why: str) -> None:
+        self.why_stopped = self.why_stopped or why
+        self._stop.set()
+
+    def _batch(self, entries: list[Entry]) -> None:
+        before = [replace(it) for it in entries]
+        self.outbox.claim([it for it in entries if rules.plan(it, self.outbox.clock()) == "send"])
+        groups = [list(group) for _, group in groupby(zip(before, entries, strict=True), key=lambda it: it[1].customer)]
+        try:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="stripe") as pool:
+                outcomes = [outcome for found in pool.map(self._customer, groups) for outcome in found]
+        except BaseException:
+            self._stop.set()  # the others end after the call they are at
+            raise
+        self.outbox.record([it for it, _ in outcomes], [event for _, events in outcomes for event in events])
+        self._left |= {(it.entry, it.name) for it, _ in outcomes if it.state in ("parked", "sending")}
+        self.has_more |= any(it.state in ("pending", "void") for it, _ in outcomes)
+
+    # --- in a worker: one customer's entries, one after the other ----------------------------------------------------
+
+    def _customer(self, group: list[tuple[Entry, Entry]]) -> list[Outcome]:
+        now = self.outbox.clock()
+        # What only needs looking comes first, so that one listing serves it all.
+        ordered = sorted(group, key=lambda pair: rules.plan(pair[1], now) == "send")
+        looks = [it for _, it in ordered if rules.plan(it, now) == "look"]
+        pages = _Pages(min((it.first_sent_at for it in looks if it.first_sent_at), default=None))
+        outcomes: list[Outcome] = []
+        for before, it in ordered:
+            if self.is_stopped:
+                outcomes.append((before, []))  # never called, so never claimed
+            elif it in looks:
+                outcomes.append(self._look(it, None, pages))
+            else:
+                outcomes.append(self._send(before, it))
+        return outcomes
+
+    def _send(self, before: Entry, it: Entry) -> Outcome:
+        answer = self._call(it)
+        self._heard(answer)
+        if answer.outcome == "stop":  # said before anything is done under a key
+            return before, []
+        if rules.looks_first(it, answer):
+            return self._look(it, answer, _Pages(it.first_sent_at))
+        return rules.answered(it, answer)
+
+    def _call(self, it: Entry) -> Answer:
+        if it.entry == "finalise":
+            return self.client.insist("invoices.finalize_invoice", it.payload, of=it.stripe_id or "", key=it.key)
+        what = "invoice_items.create" if it.entry == "item" else "invoices.create"
+        return self.client.insist(what, it.payload, key=it.key)
+
+    def _look(self, it: Entry, answer: Answer | None, pages: _Pages) -> Outcome:
+        """Look for the entry at Stripe: what stands there counts, whatever was answered."""
+        seen = self._seen(it, pages)
+        self._heard(seen)
+        if seen.outcome in ("unknown", "busy", "stop"):
+            return replace(it, state_reason=f"Stripe could not be looked through: {seen.why}"), []
+        matches = [row for row in seen.body.get("data", []) if self._is(it, row)]  # none, where the customer is gone
+        return rules.found(it, matches) if matches else rules.absent(it, answer, self.outbox.clock())
+
+    def _seen(self, it: Entry, pages: _Pages) -> Answer:
+        if it.entry == "finalise":
+            answer = self.client.insist("invoices.retrieve", of=it.stripe_id or "")
+            return replace(answer, body={"data": [answer.body] if answer.is_done else []})
+        what = "invoice_items.list" if it.entry == "item" else "invoices.list"
+        params = _where(it, pages.since, self.outbox.clock())
+        place = f"{what} {params}"
+        if place not in pages.seen:
+            pages.seen[place] = self.client.listed(what, params)
+        return pages.seen[place]
+
+    def _is(self, it: Entry, row: dict[str, Any]) -> bool:
+        if it.entry == "finalise":
+            return row.get("status") not in (None, "draft")
+        name = "line_key" if it.entry == "item" else "batch_key"
+        return (row.get("metadata") or {}).get(name) == it.name
+
+    def _heard(self, answer: Answer) -> None:
+        """Stop for everybody where nobody would be served."""
+        if answer.outcome == "stop":
+            self.stop(answer.why)
+        self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
+        if self._silent >= SILENCE:
+            self.stop(f"it can't be reached: {answer.why}")
+
+
+@dataclass
+class _Pages:
+    """What was listed, from when on, for entries that were all sent before."""
+
+    since: datetime | None
+    seen: dict[str, Answer] = field(default_factory=dict)
+
+
+def _where(it: Entry, since: datetime | None, now: datetime) -> dict[str, Any]:
+    """Where the entry would stand: on its invoice, or among the customer's since before it was first sent."""
+    if it.payload.get("invoice"):
+        return {"invoice": it.payload["invoice"]}
+    where: dict[str, Any] = {"customer": it.payload["customer"]}
+    # By a clock that has gone back, nothing can be said of when it was sent.
+    if since and it.first_sent_at and it.first_sent_at <= now:
+        where["created"] = {"gte": int((since - rules.LOOK_BACK).timestamp())}
+    return where
