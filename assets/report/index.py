@@ -10,7 +10,7 @@ import duckdb
 from assets.report import forms
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
 from assets.report.page import Report, Section
-from assets.report.published import closed_months, nights
+from assets.report.published import nights
 from assets.rerate import rows
 
 FILE = "index.html"
@@ -19,7 +19,8 @@ MOST_NIGHTS = 400
 
 def report(con: duckdb.DuckDBPyConnection, folder: Path) -> Report:
     found = nights(con)
-    months = [each for each in closed_months(con) if (folder / forms.month_file(each)).exists()]
+    # A month that was closed in shadow keeps its page when the workspace is live.
+    months = sorted(date.fromisoformat(f"{it.stem[-7:]}-01") for it in folder.glob("month-????-??.html"))
     last = found[-1]
     return Report(
         kind="index",
@@ -62,7 +63,7 @@ def _nights(con: duckdb.DuckDBPyConnection, folder: Path) -> Grid:
                 _linked(folder, forms.night_file(it["as_of"]), it["as_of"]),
                 *(forms.count(it[name]) if it[name] else Cell("–", tone="dim") for name in ("files", "rows", "usages")),
                 *(forms.count(it[name]) if it[name] else Cell("–", tone="dim") for name in ("closed", "lines")),
-                _amounts([(each["currency"], each["total"]) for each in it["billed"] or []]),
+                _amounts([(each["currency"], each["total"]) for each in it["billed"] or []], bool(it["lines"])),
             ],
         )
         for it in found
@@ -92,12 +93,15 @@ def _months(con: duckdb.DuckDBPyConnection, months: list[date]) -> Grid:
     for each in reversed(months):
         billed = [(it["currency"], it["total"]) for it in found if it["month"] == each]
         body.append(
-            Row(each.isoformat(), [Cell(f"{each:%B %Y}", href=forms.month_file(each)), _amounts(billed)]),
+            Row(
+                each.isoformat(), [Cell(f"{each:%B %Y}", href=forms.month_file(each)), _amounts(billed, is_known=True)]
+            ),
         )
     return Grid("months", [Column("month", "Month", "date"), Column("billed", "Billed", "number")], [Group("", body)])
 
 
-def _amounts(billed: list[tuple[str, int]]) -> str | Cell:
+def _amounts(billed: list[tuple[str, int]], is_known: bool = False) -> str | Cell:
+    """What was billed; lines that are not in this book are in the one that the workspace had before."""
     if not billed:
-        return Cell("–", tone="dim")
+        return Cell("in the other book" if is_known else "–", tone="dim")
     return " · ".join(f"{forms.minor(total, currency)} {currency}" for currency, total in billed)

@@ -46,6 +46,12 @@ def totals(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
         SELECT currency, sum(amount_minor)::BIGINT FROM made GROUP BY currency ORDER BY currency""").fetchall()
 
 
+def mode(con: duckdb.DuckDBPyConnection) -> str:
+    """That all of this is shadow, where it is."""
+    shadow = con.execute("SELECT 1 FROM invoice_items WHERE state = 'shadow' LIMIT 1").fetchone()
+    return " · shadow: lines are complete, and never sent" if shadow else ""
+
+
 def lines_by_charge(con: duckdb.DuckDBPyConnection) -> Grid:
     """What was billed, by what it is for and why."""
     found = rows(

@@ -32,7 +32,7 @@ def report(con: duckdb.DuckDBPyConnection, month: date) -> Report:
     return Report(
         kind="month",
         title=f"{month:%B %Y}",
-        eyebrow=f"Closed month, as of the night of {forms.instant(it['as_of'])}",
+        eyebrow=f"Closed month, as of the night of {forms.instant(it['as_of'])}{lines.mode(con)}",
         headline=_headline(it, totals),
         tiles=list(_tiles(it, totals)),
         sections=[section for section in _sections(con, month, it) if section.shown],

@@ -28,9 +28,9 @@ def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
     return Report(
         kind="night",
         title=f"The night of {forms.long_day(as_of)}",
-        eyebrow=f"{forms.instant(as_of)}{_mode(con)}",
+        eyebrow=f"{forms.instant(as_of)}{lines.mode(con)}",
         headline=_headline(it, totals),
-        warning=_looking_back(as_of, last),
+        warning=_looking_back(it, as_of, last),
         tiles=list(_tiles(it, totals)),
         sections=[section for section in _sections(con, as_of, it, totals) if section.shown or section.lede],
         links=[Link("index.html", "All reports"), *_neighbours(con, as_of)],
@@ -59,14 +59,11 @@ def _counts(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Fields:
             (SELECT count(*) FROM made WHERE reason = 'adjustment' AND NOT starts_with(charge, 'credit:')) AS adjustments,
             (SELECT count(*) FROM dated WHERE state = 'open') AS open,
             (SELECT count(*) FROM parity) AS parity,
-            (SELECT count(*) FROM leak_ledger WHERE difference <> 0) AS leaks""",
+            (SELECT count(*) FROM leak_ledger WHERE difference <> 0) AS leaks,
+            (SELECT any_value((counts ->> 'lines')::BIGINT) FROM runs WHERE as_of = $1) > (SELECT count(*) FROM made)
+                AS is_of_another_book""",
         [as_of],
     )
-
-
-def _mode(con: duckdb.DuckDBPyConnection) -> str:
-    shadow = one(con, "SELECT count(*) AS lines, count(*) FILTER (state = 'shadow') AS shadow FROM invoice_items")
-    return " · shadow: lines are complete, and never sent" if shadow["lines"] and shadow["shadow"] else ""
 
 
 def _headline(it: Fields, totals: list[tuple[str, int]]) -> str:
@@ -107,12 +104,18 @@ def _tiles(it: Fields, totals: list[tuple[str, int]]) -> Iterator[Tile]:
     yield Tile("leaks", "Leaks", forms.count(it["leaks"]), leaks[1], "bad" if it["leaks"] else "good")
 
 
-def _looking_back(as_of: datetime, last: datetime) -> str:
+def _looking_back(it: Fields, as_of: datetime, last: datetime) -> str:
     if as_of == last:
         return ""
+    later = f"Written after the night of {forms.instant(last)}."
+    if it["is_of_another_book"]:
+        return (
+            f"{later} The workspace has changed between shadow and live since: what this night closed and billed stands in the "
+            "other book, and not here."
+        )
     return (
-        f"Written after the night of {forms.instant(last)}. What this night entered, closed and billed is as it was; rows "
-        "held, open periods and the leak ledger are as they stand since then."
+        f"{later} What this night entered, closed and billed is as it was; rows held, open periods and the leak ledger are as "
+        "they stand since then."
     )
 
 

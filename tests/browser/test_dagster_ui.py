@@ -18,6 +18,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from assets.core.catalogue.loading import load
+from assets.practice import PracticeStripe
+from assets.push.client import BASE, KEY
 from orchestration.run import night
 from tests.browser.conftest import Look
 from tests.demo import played
@@ -28,12 +31,17 @@ PATIENCE = 60_000  # milliseconds; a code location takes its time to load
 
 
 @pytest.fixture
-def address(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[str]:
-    """The demo after its last night, done again as a job, with the UI's server on a port of its own."""
+def address(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The demo after its last night, done again as a job that sends its lines, with the UI's server on its own port."""
     workspace = tmp_path / "demo"
     shutil.copytree(played(tmp_path_factory), workspace)
-    with ThreadPoolExecutor(1) as aside:  # where no event loop of the browser's runs
-        aside.submit(night, workspace, LAST).result()
+    with PracticeStripe() as practice, ThreadPoolExecutor(1) as aside:  # where no event loop of the browser's runs
+        for account in load(workspace).accounts:
+            if account.stripe_customer_id:
+                practice.add_customer(account.stripe_customer_id, account.name)
+        monkeypatch.setenv(KEY, "sk_test_practice")
+        monkeypatch.setenv(BASE, practice.url)
+        aside.submit(night, workspace, LAST, yes=True).result()
     with serving(workspace) as found:
         yield found
 
@@ -98,6 +106,9 @@ def test_the_ui_shows_a_night(address: str, look: Look) -> None:
 
         page.goto(f"{address}/assets/reported")
         expect(page.get_by_text("night-2026-07-01T010000Z.html").first).to_be_visible(timeout=PATIENCE)
+
+        page.goto(f"{address}/assets/pushed")
+        expect(page.get_by_text("Lines of the live book at Stripe").first).to_be_visible(timeout=PATIENCE)
 
         outside = [url for url in sight.requests if not url.startswith((address, "data:", "blob:"))]
         assert outside == []

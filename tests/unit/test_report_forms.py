@@ -84,7 +84,8 @@ def test_numbers_of_a_table_stand_on_their_points() -> None:
 
 
 def test_a_chart_draws_every_day_against_a_round_scale() -> None:
-    days = [svg.Day(date(2026, 5, number), Decimal(amount)) for number, amount in enumerate([3, 0, "18.5", -2], 1)]
+    amounts = map(Decimal, ("3", "0", "18.5", "-2"))
+    days = [svg.Day(date(2026, 5, number), amount) for number, amount in enumerate(amounts, 1)]
     drawn = svg.daily("Usage <of> Acme & Co", days, "USD", ["3.00", "0.00", "18.50", "−2.00"])
     assert drawn.count("<rect") == 3  # a day without usage has its place and no bar
     assert drawn.count("<g>") == 4
