@@ -28,6 +28,8 @@ TABLES = {
     "meter_events": "created_as_of, account_id, meter, bucket_start, event_no",
     "reconciliation": "customer, kind, name, stripe_id, meter, bucket_start, invoice, currency",
     "runs": "as_of",
+    "accounts": "account_id",
+    "meters": "meter",
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",
     "decisions": "as_of, decision, subject",

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import announce, books, events, inputs, metrics, parity, post, publish, shown
+from assets import announce, books, events, inputs, metrics, parity, post, publish, report, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
@@ -192,6 +192,20 @@ def announced(night: Night) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata=told)
 
 
+def reported(night: Night) -> dg.MaterializeResult[None]:
+    """The night told on a page to be read, printed or sent, and each closed month that it touched."""
+    pages = report.write(night.root)
+    own = report.page_of(night.root, night.clock)
+    tell("reported", str(own), pages=len(pages))
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.path(own),
+            "index": dg.MetadataValue.path(report.folder(night.root) / "index.html"),
+            "pages": len(pages),
+        }
+    )
+
+
 def measured(night: Night) -> dg.MaterializeResult[None]:
     """What a monitor reads, in OpenMetrics' text; written too when a step before has failed."""
     with night.connect() as con:
@@ -245,7 +259,8 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
         asset(group_name="stripe", kinds={"stripe", "duckdb"}, deps=["pushed"], check_specs=agrees)(reconciled),
         asset(group_name="published", kinds={"duckdb"}, deps=["reconciled"])(announced),
-        asset(group_name="published", kinds={"duckdb"}, deps=["announced"])(measured),
+        asset(group_name="published", kinds={"html"}, deps=["announced"])(reported),
+        asset(group_name="published", kinds={"duckdb"}, deps=["reported"])(measured),
     ]
 
 

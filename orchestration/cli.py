@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import audit, catalog, docs, gate, parity, practice, sql, stripe
+from orchestration.commands import audit, catalog, docs, gate, parity, practice, report, sql, stripe
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -171,6 +171,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(catalog.catalog, name="catalog")
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:
