@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets import limits, parity, shown
 from assets.night import Night
-from assets.post import refuse_unpriced
+from assets.post import refuse_locked, refuse_unpriced
 from assets.progress import tell
 from assets.verbs import POOL, one_by_one
 from orchestration.dbt import build
@@ -77,6 +77,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         if failed:
             with night.connect() as con:
                 refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
+                refuse_locked(con)
             raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
         with night.connect() as con:
             for warning in shown.levels_below_zero(con):
