@@ -83,6 +83,12 @@ TABLES = {
         book VARCHAR NOT NULL, grant_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,
         amount_minor BIGINT NOT NULL, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL, line_id VARCHAR,
         moved_at TIMESTAMP NOT NULL, movement_no BIGINT NOT NULL, PRIMARY KEY (book, grant_id, movement_no)""",
+    # Usage on its way to Stripe, hour by hour: as it was made. How it fares there is the outbox's.
+    "books.meter_events": """
+        identifier VARCHAR PRIMARY KEY, account_id VARCHAR NOT NULL, meter VARCHAR NOT NULL, aggregate VARCHAR NOT NULL,
+        divide_by DECIMAL(38, 15) NOT NULL, currency VARCHAR, bucket_start TIMESTAMP NOT NULL, event_no BIGINT NOT NULL,
+        exact DECIMAL(38, 15) NOT NULL, value BIGINT NOT NULL, bill_from TIMESTAMP NOT NULL,
+        created_as_of TIMESTAMP NOT NULL""",
     "books.decisions": """
         decision VARCHAR NOT NULL, subject VARCHAR NOT NULL, because VARCHAR NOT NULL, as_of TIMESTAMP NOT NULL,
         detail JSON NOT NULL, PRIMARY KEY (decision, subject, as_of)""",

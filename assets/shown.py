@@ -218,6 +218,19 @@ def pushed(con: duckdb.DuckDBPyConnection) -> Metadata:
     )
 
 
+def reconciled(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """What differs."""
+    return _markdown(
+        {
+            "differences_by_kind": table(
+                con,
+                """SELECT kind, currency, count(*) AS differences, sum(amount_minor) AS amount_minor
+                FROM billing.reconciliation GROUP BY ALL ORDER BY ALL""",
+            )
+        }
+    )
+
+
 def _markdown(parts: dict[str, str | None]) -> Metadata:
     return {name: dg.MetadataValue.md(text or "none") for name, text in parts.items()}
 

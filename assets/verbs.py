@@ -15,16 +15,18 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import announce, books, inputs, metrics, parity, post, publish, shown
+from assets import announce, books, events, inputs, metrics, parity, post, publish, report, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
+from assets.core.page import counted
+from assets.gate import docs
 from assets.gate.asset import gate, gate_specs
 from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell, warn
-from assets.push import Waiting, push
+from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 
@@ -41,6 +43,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     books.remember_stops(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
+    events.refuse_doubling(con, loaded)
     refuse_wrong_key(loaded.settings)
     inputs.remember(con, workspace, as_of)
     write_catalogue(con, loaded, as_of)
@@ -134,6 +137,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     with night.connect() as con:
         rows = publish.publish(con, night.root)
         metadata = shown.published(con) | shown.unbilled(con)
+    docs.publish(night.root)
     file = night.root / "published" / "tallyhouse.duckdb"
     tell("published", str(file), **rows)
     return dg.MaterializeResult(
@@ -155,6 +159,29 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
     return dg.MaterializeResult(metadata={**counts, **metadata})
 
 
+def reconciled(
+    night: Night, wall_clock: dg.ResourceParam[Clock]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """The books against what Stripe lists, both ways: whoever something was sent to, has something open, or differs."""
+    with night.connect() as con:
+        loaded = load(night.root, books.closed_periods(con), night.clock)
+        result = reconcile.run(con, night.root, loaded, wall_clock, is_asked=False)
+        differences = shown.one(con, "SELECT count(*) FROM billing.reconciliation")
+        metadata = shown.reconciled(con)
+    counts = {"customers": result.customers, "reads": result.reads} if result else {}
+    yield dg.MaterializeResult(metadata={**counts, "differences": differences, **metadata})
+    yield dg.AssetCheckResult(
+        check_name="stripe_agrees_with_the_books",
+        passed=not differences,
+        metadata={"differences": differences, "not_compared": len(result.why_not) if result else 0},
+    )
+    if differences:
+        raise Waiting(
+            f"{counted(differences, 'difference')} between the books and Stripe; the night is in the books. See "
+            "billing.reconciliation, or run `tallyhouse reconcile`."
+        )
+
+
 def announced(night: Night) -> dg.MaterializeResult[None]:
     """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
     with night.connect() as con:
@@ -163,6 +190,20 @@ def announced(night: Night) -> dg.MaterializeResult[None]:
         {"listener": "PostHog", "sent": done.sent, "waiting": done.waiting} if done else {"listener": "none"}
     )
     return dg.MaterializeResult(metadata=told)
+
+
+def reported(night: Night) -> dg.MaterializeResult[None]:
+    """The night told on a page to be read, printed or sent, and each closed month that it touched."""
+    pages = report.write(night.root)
+    own = report.page_of(night.root, night.clock)
+    tell("reported", str(own), pages=len(pages))
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.path(own),
+            "index": dg.MetadataValue.path(report.folder(night.root) / "index.html"),
+            "pages": len(pages),
+        }
+    )
 
 
 def measured(night: Night) -> dg.MaterializeResult[None]:
@@ -202,6 +243,13 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
             description="Every source that had usage in the week before has some on the last whole day; it warns.",
         ),
     ]
+    agrees = [
+        dg.AssetCheckSpec(
+            "stripe_agrees_with_the_books",
+            asset="reconciled",
+            description="All that was sent is at Stripe, once and as it was sent, and nothing else of ours is.",
+        )
+    ]
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
@@ -209,8 +257,10 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         asset(group_name="books", kinds={"duckdb"}, deps=["gate"], check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
-        asset(group_name="published", kinds={"duckdb"}, deps=["pushed"])(announced),
-        asset(group_name="published", kinds={"duckdb"}, deps=["announced"])(measured),
+        asset(group_name="stripe", kinds={"stripe", "duckdb"}, deps=["pushed"], check_specs=agrees)(reconciled),
+        asset(group_name="published", kinds={"duckdb"}, deps=["reconciled"])(announced),
+        asset(group_name="published", kinds={"html"}, deps=["announced"])(reported),
+        asset(group_name="published", kinds={"duckdb"}, deps=["reported"])(measured),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import audit, docs, parity, practice, sql, stripe
+from orchestration.commands import audit, catalog, docs, gate, parity, practice, report, sql, stripe
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -158,8 +158,20 @@ def ui(
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
-for command in (parity.parity, parity.cutover, stripe.push, practice.practice, sql.sql, audit.audit, docs.docs):
+for command in (
+    parity.parity,
+    parity.cutover,
+    stripe.push,
+    stripe.reconcile,
+    practice.practice,
+    sql.sql,
+    audit.audit,
+    docs.docs,
+    gate.gate,
+):
     app.command()(command)
+app.add_typer(catalog.catalog, name="catalog")
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import parity, shown
+from assets import events, limits, parity, shown
 from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
 from assets.night import Night
@@ -50,7 +50,10 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
     )
     def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         results = build(night.root)
+        broken = [it for it in results if it.node.resource_type == "model" and it.status not in ("success", "skipped")]
         with night.connect() as con:
+            for it in broken:
+                limits.refuse_overflow(con, str(it.message))
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
             for alert in parity.alerts(con):
                 warn("parity_alert", alert)
@@ -72,6 +75,8 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         with night.connect() as con:
             for warning in shown.levels_below_zero(con):
                 warn("level_below_zero", warning)
+            for warning in events.remarks(con):
+                warn("usage_not_sent", warning)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}

@@ -50,6 +50,7 @@ NEXT = {
     "gate": "entering the night into the books",
     "posted": "publishing",
     "published": "bringing lines to Stripe",
+    "pushed": "writing the reports",
 }
 
 

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import io
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ def run(workspace: Path, checks: Sequence[Check], nights: int, as_of: datetime, 
     asked = [check for check in checks if check.name not in answers]
     with _quiet(), _opened(workspace, docs) as (context, source):
         for (suite, table), group in groupby(sorted(asked, key=_place), _place):
-            answers |= _ask(context, source, f"{suite} {table}", table, list(group), as_of)
+            answers |= _ask(context, source, f"{suite}-{table}", table, list(group), as_of)
         context.build_data_docs()
     return [_finding(check, answers[check.name]) for check in checks]
 
@@ -100,7 +99,7 @@ def _ask(context: Any, source: Any, name: str, table: str, checks: list[Check], 
             "return_unexpected_index_query": True,
             "unexpected_index_column_names": _columns(source, schema or _TONIGHT, plain),
         },
-        run_id=RunIdentifier(run_name="the night", run_time=as_of),
+        run_id=RunIdentifier(run_name="night", run_time=as_of),
     )
     for result in done.results:
         check = next(one for one in checks if one.name == result.expectation_config.meta["check"])
@@ -170,20 +169,26 @@ def _opened(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
     """A context of its own with the warehouse as its one source, and Data Docs below `docs`."""
     import great_expectations as gx
     import sqlalchemy as sa
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    shutil.rmtree(docs, ignore_errors=True)
-    for name in list(context.get_site_names()):
-        context.delete_data_docs_site(name)
-    site: Any = {
+    site = {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
     }
-    context.add_data_docs_site("gate", site)
+    context = gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            store_backend_defaults=InMemoryStoreBackendDefaults(),
+            data_docs_sites={"gate": site},
+            progress_bars=ProgressBarsConfig(globally=False),
+        ),
+    )
     settings = warehouse.settings(workspace)
     config = {name: settings[name] for name in ("memory_limit", "temp_directory")}
     listeners = (("connect", _settle), ("after_cursor_execute", _keep_rows))
@@ -225,6 +230,9 @@ def _keep_rows(conn: Any, cursor: Any, statement: str, parameters: Any, context:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """It prints what is meant for a notebook, logs what it also returns, and warns of its own libraries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("great_expectations")  # which sets its own level
     log = logging.getLogger("great_expectations")
     level = log.level
     log.setLevel(logging.CRITICAL)

@@ -32,7 +32,8 @@ TABLES = {
     "gate.periods_seen": """
         as_of TIMESTAMP NOT NULL, book VARCHAR NOT NULL, subscription_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL,
         period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, plan VARCHAR, seats BIGINT,
-        currency VARCHAR NOT NULL, included DECIMAL(38, 18) NOT NULL, baseline DECIMAL(38, 18) NOT NULL,
+        version_from TIMESTAMP, price_list VARCHAR, currency VARCHAR NOT NULL,
+        included DECIMAL(38, 18) NOT NULL, baseline DECIMAL(38, 18) NOT NULL,
         gross DECIMAL(38, 18) NOT NULL, owed DECIMAL(38, 18) NOT NULL, billed_minor BIGINT NOT NULL""",
     # Credit granted to each account.
     "gate.credits_seen": """

@@ -82,8 +82,8 @@ def _check(check: Row, rows_of: RowsOf) -> Page:
 def _sample(check: Row, rows: list[Row]) -> Table:
     known = shipped().get(check["check_name"])
     names = [name for name in known.shows if name in rows[0]] if known else list(rows[0])[:_WIDEST]
-    if "at_stake" in rows[0] and "at_stake" not in names:
-        names.append("at_stake")
+    stake = known.money if known else "at_stake"
+    names += [name for name in (stake, "currency") if name in rows[0] and name not in names]
     more = check["rows_found"] - len(rows)
     return Table(
         f"{len(rows)} of {check['rows_found']} rows, the most money first:" if more else "",

@@ -1,4 +1,4 @@
--- What tonight bills each account, before credit, against its bill before.
+-- What tonight bills each account, before credit, against its last bills.
 with settings as (
     select * from {{ source('catalog', 'settings') }}
 ),
@@ -24,14 +24,20 @@ nights as (
     group by all
 ),
 
+-- A correction of a cent is a bill too: the largest of the last three says what its bills are like.
+numbered as (
+    select *, row_number() over (partition by account_id, currency order by created_as_of desc) as nth
+    from nights
+),
+
 before as (
     select
         account_id,
         currency,
         count(*) as bills_known,
-        arg_max(billed, created_as_of) as last_billed,
+        max(billed) filter (nth <= 3) as last_billed,
         max(lines) as most_lines
-    from nights
+    from numbered
     group by all
 ),
 
@@ -46,9 +52,11 @@ final as (
         {{ shown('before.last_billed') }} as last_billed,
         coalesce(before.bills_known, 0) as bills_known,
         tonight.currency,
+        {{ shown(from_minor('1', 'currencies')) }} as minor,
         {{ shown('tonight.billed') }} as at_stake
     from tonight
     cross join settings
+    left join {{ source('catalog', 'currencies') }} as currencies on tonight.currency = currencies.currency
     left join before on tonight.account_id = before.account_id and tonight.currency = before.currency
 )
 

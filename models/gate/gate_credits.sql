@@ -35,6 +35,7 @@ compared as (
         {{ shown('coalesce(used.gross, 0)') }} as gross,
         tonight.granted_minor,
         tonight.currency,
+        {{ shown(from_minor('1', 'currencies')) }} as minor,
         {{ shown(from_minor('tonight.granted_minor - coalesce(last_night.granted_minor, 0)', 'currencies')) }} as at_stake
     from tonight
     cross join settings

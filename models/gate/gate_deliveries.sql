@@ -1,6 +1,6 @@
--- What each source and meter brought tonight against what it usually brings: volume against the same weekday's, size of a
--- usage and share of negatives against the last four weeks'. The figures are those of a source and meter, and of a whole
--- source where meter is null; its money stands by currency.
+-- What each source and meter brought tonight against what it usually brings: volume against the same weekday's, share of
+-- negatives and size of a usage against the last weeks'. Volume and negatives are those of a source and meter, and of a whole
+-- source where meter is null; size and money stand by currency.
 with compared as (
     select * from {{ ref('gate_compared') }}
 ),
@@ -15,10 +15,7 @@ totals as (
         source,
         meter,
         sum(usages) as usages,
-        sum(usages) filter (fate = 'entered') as entered,
-        sum(negatives) as negatives,
-        abs(sum(quantity) filter (fate = 'entered')) / sum(usages) filter (fate = 'entered' and quantity is not null) as quantity_each,
-        abs(sum(cost) filter (fate = 'entered')) / sum(usages) filter (fate = 'entered' and cost is not null) as cost_each
+        sum(negatives) as negatives
     from seen
     where fate <> 'duplicate'
     group by grouping sets ((landed_at, source, meter), (landed_at, source))
@@ -43,8 +40,6 @@ before as (
         median(coalesce(totals.usages, 0)) filter (compared.is_same_weekday and compared.nth <= 4) as weekday_usages,
         median(coalesce(totals.usages, 0)) as any_usages,
         min(coalesce(totals.usages, 0)) filter (compared.is_same_weekday and compared.nth <= 4) as weekday_least,
-        median(totals.quantity_each) filter (totals.entered >= 10) as quantity_each,
-        median(totals.cost_each) filter (totals.entered >= 10) as cost_each,
         coalesce(sum(totals.negatives) / nullif(sum(totals.usages), 0), 0) as negative_share,
         max(totals.landed_at) as last_at
     from compared
@@ -76,9 +71,6 @@ judged as (
         coalesce(usual.usual_usages * nights.stretch, 0) as usual_usages,
         coalesce(usual.weekdays_known >= 2 and usual.weekday_least > 0, false) as is_always_there,
         usual.last_at,
-        totals.quantity_each / nullif(usual.quantity_each, 0) as quantity_times,
-        totals.cost_each / nullif(usual.cost_each, 0) as cost_times,
-        coalesce(totals.entered, 0) as entered,
         coalesce(totals.negatives, 0) as negatives,
         coalesce(usual.negative_share, 0) as usual_negative_share
     from nights
@@ -109,6 +101,53 @@ money as (
     having meter is not null or grouping(meter) = 1
 ),
 
+-- The average of a few is no average; and costs of two currencies have none.
+averages as (
+    select
+        landed_at,
+        source,
+        meter,
+        currency,
+        abs(sum(quantity)) / sum(usages) as quantity,
+        abs(sum(cost)) / sum(usages) as cost
+    from seen
+    where fate in ('entered', 'default_plan', 'free')
+    group by all
+    having sum(usages) >= 10
+),
+
+usual_averages as (
+    select
+        compared.judged_at,
+        averages.source,
+        averages.meter,
+        averages.currency,
+        median(averages.quantity) as quantity,
+        median(averages.cost) as cost
+    from compared
+    inner join averages on compared.as_of = averages.landed_at
+    group by all
+),
+
+each as (
+    select
+        usual.judged_at,
+        usual.source,
+        usual.meter,
+        usual.currency,
+        averages.quantity,
+        averages.cost,
+        usual.quantity as usual_quantity,
+        usual.cost as usual_cost
+    from usual_averages as usual
+    inner join averages
+        on
+            usual.judged_at = averages.landed_at
+            and usual.source = averages.source
+            and usual.meter = averages.meter
+            and usual.currency = averages.currency
+),
+
 charged as (
     select * from {{ ref('gate_charged') }}
 ),
@@ -133,8 +172,8 @@ shown as (
             judged.nights_known = 0 or judged.is_between, null,
             (judged.usages + 3 * sqrt(judged.usual_usages) + 10) / greatest(judged.usual_usages, 10)
         ) as at_most_times,
-        if(judged.entered >= 10, judged.quantity_times, null) as quantity_times,
-        if(judged.entered >= 10, judged.cost_times, null) as cost_times,
+        each.quantity / nullif(each.usual_quantity, 0) as quantity_times,
+        each.cost / nullif(each.usual_cost, 0) as cost_times,
         judged.negatives,
         {{ surely_above('judged.negatives', 'judged.usages', 'judged.usual_negative_share') }} as negatives_above_usual,
         money.currency,
@@ -146,6 +185,12 @@ shown as (
             and judged.source = money.source
             and judged.meter is not distinct from money.meter
     left join charged on money.currency = charged.currency and judged.meter = charged.meter
+    left join each
+        on
+            judged.judged_at = each.judged_at
+            and judged.source = each.source
+            and judged.meter = each.meter
+            and money.currency = each.currency
 ),
 
 final as (

@@ -46,6 +46,9 @@ final as (
         tonight.subscription_id is null as is_gone,
         tonight.plan,
         last_night.plan as last_plan,
+        tonight.plan = last_night.plan
+        and tonight.version_from = last_night.version_from
+        and tonight.price_list <> last_night.price_list as has_other_prices,
         tonight.seats,
         last_night.seats as last_seats,
         tonight.seats / last_night.seats as seats_times,
@@ -58,8 +61,10 @@ final as (
         {{ shown('last_night.owed') }} as last_owed,
         {{ shown('tonight.gross - coalesce(last_night.gross, 0)') }} as added,
         {{ shown('usual.most_added') }} as most_added,
+        {{ shown('last_night.owed - tonight.owed') }} as fell_by,
         coalesce(usual.nights_known, 0) as nights_known,
         coalesce(tonight.currency, last_night.currency) as currency,
+        {{ shown(from_minor('1', 'currencies')) }} as minor,
         {{ shown('coalesce(tonight.gross, last_night.gross)') }} as gross,
         {{ shown('last_night.gross') }} as last_gross,
         {{ shown('coalesce(tonight.owed, last_night.owed)') }} as at_stake
@@ -68,6 +73,8 @@ final as (
         on tonight.subscription_id = last_night.subscription_id and tonight.period_start = last_night.period_start
     cross join settings
     left join usual on coalesce(tonight.subscription_id, last_night.subscription_id) = usual.subscription_id
+    left join {{ source('catalog', 'currencies') }} as currencies
+        on coalesce(tonight.currency, last_night.currency) = currencies.currency
     anti join {{ source('books', 'closes') }} as closes
         on
             tonight.subscription_id is null

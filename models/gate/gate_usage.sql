@@ -22,7 +22,12 @@ rated as (
 ended as (
     select
         source, raw_file, raw_line, landed_at, meter, occurred_at, currency, quantity, cost, amount,
-        if(state = 'billable', 'entered', state) as fate,
+        case
+            when state <> 'billable' then state
+            when aggregate is null then 'free'
+            when starts_with(subscription_id, 'default:') then 'default_plan'
+            else 'entered'
+        end as fate,
         account_id is null or subscription_id is null or occurred_at is null or (quantity is null and cost is null)
             as is_incomplete
     from rated

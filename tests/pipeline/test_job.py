@@ -119,7 +119,7 @@ def test_the_command_in_its_own_process_speaks_json(first: tuple[Path, subproces
     assert counts["posted"]["usages"] == len(nights.published(workspace)["ledger"]) > 0
 
 
-_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "done"]
+_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "reported", "done"]
 
 # --- what is refused -----------------------------------------------------------------------------------------------
 

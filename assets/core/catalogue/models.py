@@ -28,6 +28,9 @@ Security: TypeAlias = Literal["none", "starttls", "tls"]
 EntityType: TypeAlias = Literal["user", "organization"]
 Interval: TypeAlias = Literal["month", "year"]
 
+# Whose hours add up to a period, so that usage can be sent hour by hour.
+SUMMABLE: tuple[Aggregate, ...] = ("sum", "count", "cost")
+
 # A condition: every field must hold one of its values, compared as text; a missing field matches nothing.
 Condition: TypeAlias = dict[str, tuple[str, ...]]
 
