@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from assets import metrics, warehouse
+from assets import metrics, shown, warehouse
 from assets.night import Night
 from orchestration.jobs import measure_all_the_same
 from tests import nights
@@ -79,6 +79,26 @@ def test_metrics_say_what_the_tables_say(demo: Path) -> None:
     yesterday = [it for it in tables["ledger"] if it["source"] == "sandbox" and f"{it['occurred_at']:%m-%d}" == "06-30"]
     assert value(samples, "last_closed_day_usages", source="sandbox") == len(yesterday) > 0
     assert {"tallyhouse_rows_total", "tallyhouse_usages_total", "tallyhouse_lines_created_total"} <= counters
+
+
+def test_dagster_plots_money_in_whole_numbers(demo: Path) -> None:
+    with warehouse.reading(demo) as con:
+        # The lines of July 1, credits with them, and what open periods have not been billed: 0.2073 €, 129.3058 $.
+        assert shown.billed(con) == {"billed_minor_eur": 40_000, "billed_minor_jpy": 1_808, "billed_minor_usd": 5_746}
+        assert shown.unbilled(con) == {"unbilled_minor_eur": 21, "unbilled_minor_jpy": 0, "unbilled_minor_usd": 12_931}
+
+
+def test_a_day_without_a_log_is_seen(demo: Path, tmp_path: Path) -> None:
+    with warehouse.connect(copied(demo, tmp_path / "demo")) as con:
+        assert shown.absent(con) is None
+        con.execute("DELETE FROM books.ledger WHERE source = 'sandbox' AND occurred_at >= '2026-06-30'")
+        assert shown.absent(con) == (
+            "| source | newest_usage | absent_day |\n| --- | --- | --- |\n"
+            f"| sandbox | {shown.one(con, _NEWEST)} | 2026-06-30 |"
+        )
+
+
+_NEWEST = "SELECT max(occurred_at) FROM books.ledger WHERE source = 'sandbox'"
 
 
 def test_a_strange_name_is_quoted(demo: Path) -> None:
