@@ -9,7 +9,7 @@ from assets.night import HOUR, partitions
 nightly = dg.define_asset_job(
     "nightly",
     selection=dg.AssetSelection.all(),
-    description="Land, compute, check, post, publish, push, report: one night of billing, the same as `tallyhouse nightly`.",
+    description="Land, compute, check, post, publish, push, report: one night, the same as `tallyhouse nightly`.",
     executor_def=dg.in_process_executor,
 )
 
