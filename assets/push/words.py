@@ -92,9 +92,7 @@ def problems(found: Standing, why_stopped: str | None) -> list[str]:
     waiting = found.counts["pending"]
     said = []
     if why_stopped:
-        said.append(
-            f"Stripe stopped the push: {why_stopped}; {lines(waiting)} wait. Mend that, then run `tallyhouse push`."
-        )
+        said.append(f"{why_stopped}; {lines(waiting)} wait. Once that is mended, run `tallyhouse push`.")
     elif waiting:
         said.append(f"{lines(waiting)} did not get through to Stripe; run `tallyhouse push` again in a while.")
     if found.in_doubt:
