@@ -46,8 +46,7 @@ def failed(fault: Fault) -> Answer:
 def lock_timeout(is_saved: bool) -> ApiError:
     return ApiError(
         429,
-        "This object cannot be accessed right now because another API request or Stripe process is currently "
-        "accessing it. If you see this error intermittently, retry the request.",
+        "Another request is at work on this object; try again in a moment.",
         code="lock_timeout",
         headers={} if is_saved else {"Stripe-Should-Retry": "true"},
     )
@@ -56,19 +55,14 @@ def lock_timeout(is_saved: bool) -> ApiError:
 def in_use() -> ApiError:
     return ApiError(
         409,
-        "There is currently another in-progress request using this Idempotent Key. Please try again later.",
+        "Another request with this idempotency key is still at work; try again in a moment.",
         code="idempotency_key_in_use",
         kind="idempotency_error",
     )
 
 
-def reused(key: str | None, only: str) -> ApiError:
-    return ApiError(
-        400,
-        f"Keys for idempotent requests can only be used {only}. "
-        f"Try using a key other than '{key}' if you meant to execute a different request.",
-        kind="idempotency_error",
-    )
+def reused(key: str | None, why: str) -> ApiError:
+    return ApiError(400, f"The idempotency key '{key}' was first used {why}.", kind="idempotency_error")
 
 
 def gateway(status: int) -> Answer:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stripe._api_version import _ApiVersion
+import stripe
 
 from assets.practice import invoices
 from assets.practice.answers import Answer, failed, gateway, in_use, lock_timeout, public, reused, written
@@ -29,7 +29,7 @@ from assets.practice.limits import Limits, limited
 from assets.practice.routes import Route, route_of
 from assets.practice.store import Change, Json, Saved, Store
 
-VERSION = _ApiVersion.CURRENT
+VERSION = stripe.api_version
 _KEY = re.compile(r"(?:sk|rk)_(live|test)_\w+", re.ASCII)
 _KEY_LENGTH = 255
 FOREVER = 86_400.0  # longer than anyone waits; stopping the server ends it
@@ -122,9 +122,9 @@ class Api:
             if saved and self.clock.now() - saved.at >= self.settings.key_ttl:
                 saved = None  # pruned: the call executes as a new one
             if saved and saved.endpoint != endpoint:
-                raise reused(call.key, f"for the same endpoint they were first used for ('{saved.endpoint}')")
+                raise reused(call.key, f"for another endpoint, {saved.endpoint}")
             if saved and saved.fingerprint != fingerprint:
-                raise reused(call.key, "with the same parameters they were first used with")
+                raise reused(call.key, "with other parameters")
             if saved:
                 call.is_replayed, call.made = True, _id_in(saved.body)
                 headers = {"Idempotent-Replayed": "true", "Original-Request": saved.request_id}
@@ -265,7 +265,7 @@ class Api:
             case _:
                 raise ApiError(
                     403,
-                    "The provided key does not have the required permissions for this endpoint on this account.",
+                    "This key may not do that on this account.",
                     code="more_permissions_required",
                 )
 
@@ -300,7 +300,7 @@ def _mode(headers: Mapping[str, str]) -> bool:
     if match is None:
         raise ApiError(401, "Invalid API Key provided: it begins with none of sk_test_, rk_test_, sk_live_, rk_live_.")
     if headers.get("Stripe-Account"):
-        raise ApiError(403, "The provided key does not have access to another account.", code="account_invalid")
+        raise ApiError(403, "This key opens no other account.", code="account_invalid")
     return match[1] == "live"
 
 

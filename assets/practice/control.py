@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import parse_qs
 
 from assets.practice.answers import Answer
@@ -58,7 +58,8 @@ class Control:
             return _said(400, {"error": {"message": str(error)}})
 
     def _add_faults(self, told: Any) -> Any:
-        self._practice.faults.add(*(Fault.told(each) for each in (told if isinstance(told, list) else [told])))
+        faults = [Fault(**_typed(Fault, "a fault", each)) for each in (told if isinstance(told, list) else [told])]
+        self._practice.faults.add(*faults)
         return [asdict(fault) for fault in self._practice.faults.pending()]
 
     def _move_clock(self, told: Any) -> Any:
@@ -69,14 +70,25 @@ class Control:
 
     def _set(self, told: Any) -> Any:
         settings = self._practice.settings
-        if unknown := told.keys() - {field.name for field in fields(Settings)}:
-            raise ValueError(f"there is no setting {', '.join(sorted(unknown))}")
-        for name, value in told.items():
+        for name, value in _typed(Settings, "the settings", told).items():
             setattr(settings, name, value)
         return asdict(settings)
 
     def _add_customer(self, told: Any) -> Any:
         return self._practice.add_customer(**told)
+
+
+def _typed(kind: type, noun: str, told: Any) -> dict[str, Any]:
+    """What is told, if `kind` has fields of these names and types; ValueError names the first it has not."""
+    hints = get_type_hints(kind)
+    if not isinstance(told, dict):
+        raise ValueError(f"tell {noun} as an object")
+    for name, value in told.items():
+        if name not in hints:
+            raise ValueError(f"there is no {name} in {noun}; there are {', '.join(hints)}")
+        if not isinstance(value, (int, float) if hints[name] is float else hints[name]):
+            raise ValueError(f"{name} in {noun} can not be {json.dumps(value)}")
+    return told
 
 
 def _said(status: int, body: Any) -> Answer:

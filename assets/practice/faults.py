@@ -26,8 +26,8 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Stage = Literal["arrival", "execution", "answer"]
 STAGES: dict[str, Stage] = {
@@ -64,15 +64,6 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in STAGES:
             raise ValueError(f"{self.kind!r} is no fault; there are {', '.join(STAGES)}")
-
-    @classmethod
-    def told(cls, facts: dict[str, Any]) -> Fault:
-        """From JSON; ValueError names what it does not know."""
-        if unknown := facts.keys() - {field.name for field in fields(cls)}:
-            raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
-        if "kind" not in facts:
-            raise ValueError(f"a fault has a kind: one of {', '.join(STAGES)}")
-        return cls(**facts)
 
     def concerns(self, method: str, path: str, customer: str | None, key: str | None) -> bool:
         return (

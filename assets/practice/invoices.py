@@ -196,7 +196,7 @@ def update(ask: Ask) -> Json:
         told["metadata"] = metadata(told["metadata"], invoice["metadata"])
     if invoice["status"] != "draft" and (fixed := told.keys() - {"metadata"}):
         raise invalid(
-            f"Finalized invoices can't be updated in this way: {', '.join(sorted(fixed))}.",
+            f"{', '.join(sorted(fixed))} of a finalized invoice can't change.",
             min(fixed),
             "invoice_not_editable",
         )
@@ -209,7 +209,7 @@ def finalize(ask: Ask) -> Json:
     invoice = ask.find("invoice", ask.ids[0])
     if invoice["status"] != "draft":
         raise invalid(
-            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
+            f"The invoice {invoice['id']} is finalized already.",
             code="invoice_not_editable",
         )
     customer = ask.customer(invoice["customer"])
@@ -261,7 +261,7 @@ def delete(ask: Ask) -> Json:
 
 def _wrong_status(verb: str, status: str, invoice: Json) -> ApiError:
     return invalid(
-        f"You can only {verb} {status} invoices. This invoice ({invoice['id']}) is {invoice['status']}.",
+        f"To {verb} an invoice it must be {status}; {invoice['id']} is {invoice['status']}.",
         code="invoice_not_editable" if verb == "delete" else None,
     )
 

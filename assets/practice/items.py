@@ -74,17 +74,17 @@ def check(told: dict[str, Any]) -> None:
     """What is wrong whatever the store holds."""
     given = [name for name in AMOUNTS if name in told]
     if len(given) > 1:
-        raise invalid(f"You may only specify one of these parameters: {', '.join(given)}.", given[0])
+        raise invalid(f"Tell one of {', '.join(given)}.", given[0])
     if "amount" in told and ("quantity" in told or "quantity_decimal" in told):
         raise invalid("A quantity goes with unit_amount_decimal or a price; amount is the whole amount.", "quantity")
     if "quantity" in told and "quantity_decimal" in told:
-        raise invalid("You may only specify one of these parameters: quantity, quantity_decimal.", "quantity")
+        raise invalid("Tell one of quantity and quantity_decimal.", "quantity")
     for name in ("quantity", "quantity_decimal"):
         if told.get(name, 0) < 0:
-            raise invalid("This value must be greater than or equal to 0.", name)
+            raise invalid(f"{name} can't be negative.", name)
     period = told.get("period")
     if period and period["end"] < period["start"]:
-        raise invalid("The period's end must be greater than or equal to its start.", "period[end]")
+        raise invalid("The period ends before it starts.", "period[end]")
     if "currency" in told:
         check_currency(told["currency"])
     metadata(told.get("metadata", {}))
@@ -93,8 +93,7 @@ def check(told: dict[str, Any]) -> None:
 def check_customer_currency(ask: Ask, customer: Json, currency: str) -> None:
     if ask.settings.currency_lock and customer["currency"] not in (None, currency):
         raise invalid(
-            "You cannot combine currencies on a single customer. This customer has had a subscription, coupon, or "
-            f"invoice item with currency {customer['currency']}.",
+            f"You cannot combine currencies on a single customer; this one is billed in {customer['currency']}.",
             "currency",
         )
 
@@ -149,7 +148,7 @@ def _by_price(ask: Ask, told: Json, quantity: Decimal) -> tuple[str, int, Decima
         raise missing("pricing[price]")
     price = ask.find("price", told["price"], "pricing[price]")
     if not price["active"]:
-        raise invalid("The price specified is inactive. This field only accepts active prices.", "pricing[price]")
+        raise invalid(f"The price {price['id']} is inactive.", "pricing[price]")
     if price["type"] != "one_time" or price["billing_scheme"] != "per_unit":
         raise invalid("The price of an invoice item is one_time and per_unit.", "pricing[price]")
     currency, unit = price["currency"], Decimal(price["unit_amount_decimal"])

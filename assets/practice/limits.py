@@ -39,7 +39,7 @@ class Limits:
 def limited(reason: str) -> ApiError:
     return ApiError(
         429,
-        "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits.",
+        "Request rate limit exceeded; send less in a second.",
         code="rate_limit",
         headers={"Stripe-Rate-Limited-Reason": reason},
     )

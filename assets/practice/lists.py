@@ -12,14 +12,10 @@ def page(rows: list[Json], params: dict[str, Any], url: str, noun: str, default:
     """`rows` in the order of the list. The cursor must be one of them."""
     limit = params.get("limit", default)
     if not 1 <= limit <= 100:
-        raise invalid(
-            f"This value must be {'less than or equal to 100' if limit > 100 else 'greater than or equal to 1'}."
-            f" (it currently is '{limit}')",
-            "limit",
-        )
+        raise invalid(f"A limit is between 1 and 100, not {limit}.", "limit")
     after, before = params.get("starting_after"), params.get("ending_before")
     if after and before:
-        raise invalid("You may only specify one of these parameters: ending_before, starting_after.", "starting_after")
+        raise invalid("Tell one of ending_before and starting_after.", "starting_after")
     if after:
         rows = rows[_position(rows, after, "starting_after", noun) + 1 :]
         shown, rest = rows[:limit], rows[limit:]

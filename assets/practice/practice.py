@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from assets.core.refusal import Refusal
 from assets.practice.answers import public
 from assets.practice.api import Api
 from assets.practice.ask import Settings
@@ -39,9 +40,9 @@ class PracticeStripe:
         self._api = Api(self._store, self.clock, self.settings, self.faults)
         try:
             self._server = Server(self._api, Control(self), self._port)
-        except OSError:
+        except OSError as error:
             self._store.close()
-            raise
+            raise Refusal(f"port {self._port} of this machine: {error.strerror}; name another port.") from None
         return self
 
     def stop(self) -> None:

@@ -46,7 +46,7 @@ def create_product(ask: Ask) -> Json:
 def _product(ask: Ask, told: Json) -> Json:
     id = told.get("id") or ask.store.new_id("prod", 14)
     if ask.store.get(ask.is_live, "product", id):
-        raise invalid(f"Product already exists with id {id}.", "id", "resource_already_exists")
+        raise invalid(f"There is a product {id} already.", "id", "resource_already_exists")
     return {
         "id": id,
         "object": "product",
@@ -190,12 +190,12 @@ def _amount(told: Json, name: str, within: str) -> tuple[int | None, str | None]
     """An amount in whole minor units, where it is whole, and as a decimal."""
     param = f"{within}[{name}]" if within else name
     if name in told and f"{name}_decimal" in told:
-        raise invalid(f"You may only specify one of these parameters: {name}, {name}_decimal.", param)
+        raise invalid(f"Tell one of {name} and {name}_decimal.", param)
     exact: Decimal | None = Decimal(told[name]) if name in told else told.get(f"{name}_decimal")
     if exact is None:
         return None, None
     if exact < 0:
-        raise invalid("This value must be greater than or equal to 0.", param)
+        raise invalid(f"{name} can't be negative.", param)
     text = f"{exact:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -224,7 +224,7 @@ def _take_lookup_key(ask: Ask, id: str) -> None:
         if row["lookup_key"] != told or row["id"] == id or not row["active"]:
             continue
         if not ask.params.get("transfer_lookup_key"):
-            raise invalid(f"A price (`{row['id']}`) already uses that lookup key.", "lookup_key")
+            raise invalid(f"The price {row['id']} has this lookup key already.", "lookup_key")
         ask.put({**row, "lookup_key": None})
 
 

@@ -90,14 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or self.headers.get("Transfer-Encoding"):
             self._send(Answer(411, written({"error": {"message": "Send a Content-Length."}})), keep=False)
             return
-        body = self.rfile.read(int(length)).decode("utf-8", "replace")
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):  # whoever sent it died over it
+            self.close_connection = True
+            return
         if not self._is_ours():
             self._send(
                 Answer(403, written({"error": {"message": "This Stripe answers this machine only."}})), keep=False
             )
             return
         asked = self.server.api.answer if parts.path.startswith(("/v1", "/v2")) else self.server.control.answer
-        answer = asked(self.command, parts.path, parts.query, body, self.headers)  # type: ignore[arg-type]
+        answer = asked(self.command, parts.path, parts.query, body.decode("utf-8", "replace"), self.headers)  # type: ignore[arg-type]
         if answer.how == "sent":
             self._send(answer)
             return

@@ -7,6 +7,7 @@ allows any text beside its choices (`Literal[…] | str`), the API does not, and
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,9 +15,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from stripe import _request_options
-from stripe._stripe_context import StripeContext
-from stripe._stripe_object import UntypedStripeObject
+from stripe import RequestOptions, StripeContext, StripeObject
 
 from assets.practice.errors import ApiError, invalid, missing, unknown
 
@@ -43,8 +42,10 @@ class Shape:
 @cache
 def shape_of(params: type) -> Shape:
     """The shape of a whole call. What the SDK keeps to itself (keys, retries, headers) never goes on the wire."""
-    ours = set(_request_options.RequestOptions.__annotations__)
-    hints = get_type_hints(params, localns={**vars(_request_options), "StripeContext": StripeContext})
+    ours = set(RequestOptions.__annotations__)
+    hints = get_type_hints(
+        params, localns={**vars(sys.modules[RequestOptions.__module__]), "StripeContext": StripeContext}
+    )
     return Shape(
         fields={name: _shape(hint) for name, hint in hints.items() if name not in ours},
         required=frozenset(params.__required_keys__) - ours,  # type: ignore[attr-defined]
@@ -64,11 +65,17 @@ def _shape(hint: Any) -> Shape:
     if hasattr(hint, "__required_keys__"):  # a TypedDict, whichever library it is from
         return shape_of(hint)
     if origin in (Union, UnionType):
-        kinds = [_shape(arg) for arg in args if get_origin(arg) is not UntypedStripeObject]
+        kinds = [_shape(arg) for arg in args if not _is_object(arg)]
         if any(kind.choices not in ((), ("",)) for kind in kinds):
             kinds = [kind for kind in kinds if kind.scalar is not str]
         return kinds[0] if len(kinds) == 1 else Shape(any_of=tuple(kinds))
     raise TypeError(f"no shape for {hint!r}")
+
+
+def _is_object(hint: Any) -> bool:
+    """One of the SDK's own objects, which it takes in a parameter's place and sends as that."""
+    origin = get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, StripeObject)
 
 
 def read(shape: Shape, value: Any, name: str = "") -> Any:
@@ -133,8 +140,7 @@ def _position(key: str) -> int:
 def _read_scalar(kind: type | None, value: str, name: str) -> Any:
     if value == "":
         raise invalid(
-            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; "
-            f"however '{name}' cannot be unset. Remove '{name}' from your request or supply a non-empty value.",
+            f"'{name}' is empty, which would unset it, and it can't be unset; give it a value or leave it out.",
             name,
             "parameter_invalid_empty",
         )
@@ -168,17 +174,16 @@ def metadata(told: dict[str, str] | Literal[""], before: dict[str, str] | None =
     for key, value in told.items():
         if len(key) > _KEY_LENGTH:
             raise invalid(
-                f"Metadata keys can be up to {_KEY_LENGTH} characters long; '{key[:20]}…' has {len(key)}.",
+                f"A metadata key has at most {_KEY_LENGTH} characters; '{key[:20]}…' has {len(key)}.",
                 f"metadata[{key}]",
             )
         if len(value) > _VALUE_LENGTH:
             raise invalid(
-                f"Metadata values can have up to {_VALUE_LENGTH} characters, but you passed in a value that is "
-                f"{len(value)} characters. Invalid value: {value[:20]}…",
+                f"A metadata value has at most {_VALUE_LENGTH} characters; this has {len(value)}.",
                 f"metadata[{key}]",
             )
     after = {**(before or {}), **told}
     after = {key: value for key, value in after.items() if value != ""}
     if len(after) > _METADATA_KEYS:
-        raise invalid(f"Metadata can have up to {_METADATA_KEYS} keys; there would be {len(after)}.", "metadata")
+        raise invalid(f"An object has at most {_METADATA_KEYS} metadata keys; there would be {len(after)}.", "metadata")
     return after

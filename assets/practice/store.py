@@ -122,8 +122,10 @@ class Store:
         self.next_due = min([_NEVER, *map(_due, invoices), *(it["due"] for it in self.later)])
 
     def close(self) -> None:
+        """What happens afterwards is not kept."""
         if self._file:
             self._file.close()
+            self._file = None
 
     def _write(self, entry: Json) -> None:
         if self._file:
@@ -172,8 +174,11 @@ def _due(invoice: Json) -> float:
 
 class _Journal:
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = path.open("a+b", buffering=0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise Refusal(f"{path}: can't be kept there: {error.strerror}; name another file.") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from assets.push import rules
 from assets.push.client import Answer, Client
+from assets.push.hours import Hours
 from assets.push.outbox import Entry, Outbox
 from assets.push.rules import Outcome
 
@@ -23,6 +24,8 @@ CLAIM = 200  # entries claimed and not yet known, at most: what a kill leaves to
 PIECE = 25  # entries that a worker takes at once, all of one customer
 PATIENT = 0.4  # seconds that Stripe may take to answer without the pace suffering
 SILENCE = 3  # answers that never came, in a row, before Stripe counts as out of reach
+
+_CREATE = {"item": "invoice_items.create", "invoice": "invoices.create", "event": "billing.meter_events.create"}
 
 Told: TypeAlias = Callable[[int, int], None]  # done, of how many
 
@@ -34,7 +37,9 @@ class Sender:
     outbox: Outbox
     client: Client
     why_stopped: str | None = None
+    is_unreached: bool = False
     has_more: bool = False  # something proved not to be there, and may go out anew
+    hours: Hours = field(default_factory=Hours)  # of meter events
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
     _stop: threading.Event = field(default_factory=threading.Event)
     _silent: int = 0
@@ -68,7 +73,7 @@ class Sender:
 
     @property
     def workers(self) -> int:
-        return min(64, max(4, round(self.client.pace.rate * PATIENT)))
+        return workers_for(self.client)
 
     @property
     def is_stopped(self) -> bool:
@@ -123,6 +128,8 @@ class Sender:
                 outcomes.append(self._look(it, None, pages))
             else:
                 outcomes.append(self._send(before, it))
+            if it.entry == "event":
+                self.hours.note(outcomes[-1][0])
         return outcomes
 
     def _send(self, before: Entry, it: Entry) -> Outcome:
@@ -137,15 +144,16 @@ class Sender:
     def _call(self, it: Entry) -> Answer:
         if it.entry == "finalise":
             return self.client.insist("invoices.finalize_invoice", it.payload, of=it.stripe_id or "", key=it.key)
-        what = "invoice_items.create" if it.entry == "item" else "invoices.create"
-        return self.client.insist(what, it.payload, key=it.key)
+        return self.client.insist(_CREATE[it.entry], it.payload, key=it.key)
 
     def _look(self, it: Entry, answer: Answer | None, pages: _Pages) -> Outcome:
         """Look for the entry at Stripe: what stands there counts, whatever was answered."""
-        seen = self._seen(it, pages)
+        seen = self.hours.look(self.client, it) if it.entry == "event" else self._seen(it, pages)
         self._heard(seen)
         if not seen.is_done and seen.code != "resource_missing":
             return replace(it, state_reason=f"Stripe could not be looked through: {seen.why}"), []
+        if it.entry == "event":
+            return self.hours.judged(it, answer, seen, self.outbox.clock())
         matches = [row for row in seen.body.get("data", []) if self._is(it, row)]  # none, where the customer is gone
         return rules.found(it, matches) if matches else rules.absent(it, answer, self.outbox.clock())
 
@@ -173,6 +181,10 @@ class Sender:
         self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
         if self._silent >= SILENCE:
             self.stop(f"Stripe can't be reached: {answer.why}")
+
+
+def workers_for(client: Client) -> int:
+    return min(64, max(4, round(client.pace.rate * PATIENT)))
 
 
 def _pieces(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -19,18 +19,10 @@ def practice(
     as_json: Json = False,
 ) -> None:
     """Run a Stripe to practise against, on this machine only."""
-    from assets.core.refusal import Refusal
     from assets.practice import PracticeStripe
 
-    with speaking(as_json) as voice:
-        try:
-            stripe = PracticeStripe(port=port, state=state).start()
-        except OSError as error:
-            raise Refusal(f"port {port} of this machine: {error.strerror}; name another one with --port.") from None
-        try:
-            kept = f"what arrives is kept in {state}" if state else "what arrives is forgotten when it stops"
-            voice.say("practice", f"a Stripe to practise against on {stripe.url}; {kept}", {"url": stripe.url})
-            voice.say("look", f"{stripe.url} in a browser; TALLYHOUSE_STRIPE_API_BASE={stripe.url} sends there", {})
-            stripe.wait()
-        finally:
-            stripe.stop()
+    with speaking(as_json) as voice, PracticeStripe(port=port, state=state) as stripe:
+        kept = f"what arrives is kept in {state}" if state else "what arrives is forgotten when it stops"
+        voice.say("practice", f"a Stripe to practise against on {stripe.url}; {kept}", {"url": stripe.url})
+        voice.say("look", f"{stripe.url} in a browser; TALLYHOUSE_STRIPE_API_BASE={stripe.url} sends there", {})
+        stripe.wait()

@@ -126,7 +126,7 @@ def test_pending_items_and_those_on_a_draft_can_be_deleted(practice, client, acm
 
 @pytest.mark.parametrize(
     ("unit", "quantity", "amount"),
-    [("0.5", "3", 2), ("-0.5", "3", -2), ("0.000016", "1000000", 16), ("1.49", "1", 1), ("0.000000000001", "1", 0)],
+    [("0.5", "5", 3), ("-0.5", "5", -3), ("0.000016", "1000000", 16), ("1.49", "1", 1), ("0.000000000001", "1", 0)],
 )
 def test_units_and_quantities_are_multiplied_and_rounded(client, acme, unit, quantity, amount):
     made = item(client, acme, amount=None, unit_amount_decimal=unit, quantity_decimal=quantity)
@@ -140,6 +140,41 @@ def test_an_item_can_be_priced_by_a_price(client, acme):
     assert (made.amount, made.currency, made.pricing.price_details.price) == (1000, "usd", price.id)
     client.v1.prices.update(price.id, {"active": False})
     assert refused(lambda: item(client, acme, amount=None, pricing={"price": price.id})).param == "pricing[price]"
+
+
+def test_an_item_can_bring_its_price(client, acme):
+    product = client.v1.products.create({"name": "Seat"}).id
+    data = {"currency": "usd", "product": product, "unit_amount_decimal": Decimal("12.5")}
+    made = item(client, acme, amount=None, currency=None, price_data=data, quantity=3)
+    assert (made.amount, made.currency, made.pricing.price_details.product) == (38, "usd", product)
+    for wrong in ({**data, "unit_amount": 1}, {**data, "unit_amount_decimal": None}, {**data, "product": "prod_none"}):
+        refused(lambda it=wrong: item(client, acme, amount=None, price_data=it))
+    assert refused(lambda: item(client, acme, amount=None, pricing={})).param == "amount"
+    yearly = client.v1.prices.create(
+        {"currency": "usd", "unit_amount": 1, "product": product, "recurring": {"interval": "year"}}
+    )
+    assert refused(lambda: item(client, acme, amount=None, pricing={"price": yearly.id})).param == "pricing[price]"
+
+
+def test_an_item_changes_until_it_is_finalised(client, acme):
+    made = item(client, acme, amount=None, unit_amount_decimal=Decimal("2.5"), quantity=2)
+    more = client.v1.invoice_items.update(made.id, {"quantity": 4, "description": "Four"})
+    assert (made.amount, more.amount, more.quantity, more.description) == (5, 10, 4, "Four")
+    whole = client.v1.invoice_items.update(made.id, {"amount": 7, "period": PERIOD})
+    assert (whole.amount, whole.quantity, whole.period.end) == (7, 1, PERIOD["end"])
+    assert client.v1.invoice_items.retrieve(made.id).to_dict() == whole.to_dict()
+
+
+def test_an_invoice_by_mail_says_when_it_is_due(practice, client, acme):
+    told = {"customer": acme, "collection_method": "send_invoice"}
+    assert refused(lambda: client.v1.invoices.create(told)).param == "days_until_due"
+    assert refused(lambda: client.v1.invoices.create({"customer": acme, "days_until_due": 3})).param == "days_until_due"
+    invoice = client.v1.invoices.create({**told, "days_until_due": 30})
+    assert invoice.due_date == practice.clock.now() + 30 * 86_400
+    drafts = client.v1.invoices.list({"collection_method": "send_invoice"})
+    assert [row.id for row in drafts.data] == [invoice.id]
+    changed = client.v1.invoices.update(invoice.id, {"description": "May", "auto_advance": True})
+    assert (changed.description, changed.automatically_finalizes_at) == ("May", practice.clock.now() + 3600)
 
 
 def test_negative_items_are_not_discountable_unless_told(client, acme):

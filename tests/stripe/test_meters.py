@@ -122,6 +122,7 @@ def test_summaries_by_hour_and_day_and_in_one(practice, client, meter):
     assert summed(client, meter, MIDNIGHT, end, value_grouping_window="hour", limit=1) == by_hour
     assert [row[2] for row in summed(client, meter, MIDNIGHT, end, value_grouping_window="day")] == [8, 7]
     assert summed(client, meter, MIDNIGHT + HOUR, MIDNIGHT + DAY)[0][2] == 4  # [start, end)
+    assert summed(client, meter, MIDNIGHT, MIDNIGHT + HOUR, value_grouping_window="hour") == by_hour[2:]
     for told in ({"start": MIDNIGHT + 1}, {"start": MIDNIGHT + 60, "window": "hour"}, {"start": end}):
         window = {"value_grouping_window": told["window"]} if "window" in told else {}
         refused(lambda told=told, window=window: summed(client, meter, told["start"], end, **window))

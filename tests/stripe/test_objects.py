@@ -97,6 +97,9 @@ def test_every_object_has_the_fields_of_its_class_and_no_other(objects):
         ({"quantity": 2}, "quantity", None),
         ({"amount": None, "unit_amount_decimal": Decimal("1E-7")}, "unit_amount_decimal", None),
         ({"amount": None, "unit_amount_decimal": Decimal("0.0000000000001")}, "unit_amount_decimal", None),
+        ({"amount": None, "unit_amount_decimal": "0.0000000000001"}, "unit_amount_decimal", None),
+        ({"amount": None, "unit_amount_decimal": "1", "quantity": 1, "quantity_decimal": "1"}, "quantity", None),
+        ({"metadata": [["a"]]}, "metadata[0]", None),
         ({"unit_amount_decimal": Decimal(1)}, "amount", None),
         ({"amount": None, "unit_amount_decimal": Decimal(1), "quantity": -1}, "quantity", None),
         ({"invoice": "in_none"}, "invoice", "resource_missing"),
@@ -151,6 +154,22 @@ def test_a_deleted_customer_is_said_to_be_and_takes_nothing(practice, client, ac
             make()
         assert (refused.value.http_status, refused.value.code) == (400, "resource_missing")
     assert practice.items() == []
+
+
+def test_customers_are_made_changed_and_found(practice, client):
+    first = client.v1.customers.create({"name": "Acme", "email": "a@acme.example", "metadata": {"account_id": "acme"}})
+    practice.clock.advance(10)
+    second = client.v1.customers.create({"name": "Fuji", "address": {"country": "JP"}})
+    changed = client.v1.customers.update(first.id, {"description": "x", "metadata": {"more": "1"}})
+    assert (changed.name, changed.description, changed.metadata.to_dict()) == (
+        "Acme",
+        "x",
+        {"account_id": "acme", "more": "1"},
+    )
+    assert [row.id for row in client.v1.customers.list().data] == [second.id, first.id]
+    assert [row.id for row in client.v1.customers.list({"email": "a@acme.example"}).data] == [first.id]
+    assert [row.id for row in client.v1.customers.list({"created": {"gt": first.created}}).data] == [second.id]
+    assert second.address.country == "JP"
 
 
 def test_live_and_test_mode_are_two_worlds(practice, client):

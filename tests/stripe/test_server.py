@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -125,7 +126,14 @@ def test_the_command_names_a_port_that_is_taken():
         taken.listen()
         answer = CliRunner().invoke(app, ["practice", "--port", str(taken.getsockname()[1])])
     assert answer.exit_code == 1
-    assert "name another one with --port" in answer.output
+    assert "name another port" in answer.output
+
+
+def test_a_place_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    answer = CliRunner().invoke(app, ["practice", "--port", "0", "--state", str(tmp_path / "file" / "state")])
+    assert answer.exit_code == 1
+    assert "file/state: can't be kept there" in answer.output
 
 
 def test_other_processes_can_do_what_a_test_can(practice, client):
@@ -156,7 +164,10 @@ def test_other_processes_can_do_what_a_test_can(practice, client):
         ("clock", {"back": 1}),
         ("faults", {"kind": "gremlin"}),
         ("faults", {"kind": "drop", "colour": "red"}),
+        ("faults", {"kind": "drop", "after": "1"}),
+        ("faults", [1]),
         ("settings", {"colour": "red"}),
+        ("settings", {"latency_ms": "1"}),
         ("customers", {"name": "no id"}),
     ],
 )
@@ -186,16 +197,58 @@ def test_nobody_else_is_let_in(practice):
 
 def test_the_page_shows_what_arrived_and_asks_for_nothing(practice, client):
     assert "Nothing has arrived yet" in ask(practice.url)[0]
+    meter = {"default_aggregation": {"formula": "sum"}, "display_name": "GB", "event_name": "gb_seconds"}
+    client.v1.billing.meters.create(meter)
     practice.add_customer("cus_acme", "Acme <& Sons>")
     item(client, "cus_acme", amount=123_456, description="Overage <script>")
     item(client, "cus_acme", amount=-1000, currency="jpy")
     client.v1.invoices.create({"customer": "cus_acme", "currency": "usd", "pending_invoice_items_behavior": "include"})
+    told = {"event_name": "gb_seconds", "payload": {"stripe_customer_id": "cus_acme", "value": "5"}}
+    client.v1.billing.meter_events.create(told)
     page, headers = ask(practice.url)
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
-    for text in ("1,234.56 USD", "−1,000 JPY", "Acme &lt;&amp; Sons&gt;", "Overage &lt;script&gt;", "draft", "pending"):
+    for text in (
+        "1,234.56 USD",
+        "−1,000 JPY",
+        "Acme &lt;&amp; Sons&gt;",
+        "Overage &lt;script&gt;",
+        "draft",
+        "pending",
+        "gb_seconds",
+    ):
         assert text in page
     assert "<script" not in page
     assert "http" not in page.replace(practice.url, "")
+
+
+def test_curl_can_ask_with_the_key_as_its_user(practice, acme):
+    secret = base64.b64encode(b"sk_test_x:").decode()
+    answer, _ = ask(f"{practice.url}/v1/customers/{acme}", Authorization=f"Basic {secret}")
+    assert json.loads(answer)["id"] == acme
+    for wrong in ({}, {"Authorization": "Basic !"}):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(f"{practice.url}/v1/customers", **wrong)
+        refused.value.close()
+        assert refused.value.code == 401
+    assert secret not in repr(practice.calls)
+
+
+def test_half_a_request_is_no_request(practice, client, acme):
+    """A sender killed while it writes has asked for nothing."""
+    head = "POST /v1/invoiceitems HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer sk_test_x\r\n"
+    body = f"customer={acme}&currency=usd&amount=12345"
+    with socket.create_connection(("127.0.0.1", practice.port), timeout=5) as connection:
+        connection.sendall(f"{head.format(practice.port)}Content-Length: {len(body)}\r\n\r\n{body[:-2]}".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000) == b""
+    assert practice.items() == [] == practice.calls
+
+
+def test_a_request_without_a_length_is_refused(practice):
+    with socket.create_connection(("127.0.0.1", practice.port), timeout=5) as connection:
+        connection.sendall(f"POST /v1/customers HTTP/1.1\r\nHost: 127.0.0.1:{practice.port}\r\n".encode())
+        connection.sendall(b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 411")
 
 
 def test_stopping_ends_what_hangs(practice, acme):
