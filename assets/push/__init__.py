@@ -147,8 +147,10 @@ def _account(outbox: Outbox, sender: Sender) -> str | None:
     """Whose key it is, where the key may ask; refused if lines have gone to somebody else's account."""
     answer = sender.client.insist("accounts.retrieve_current")
     sender.is_unreached = answer.outcome in ("unknown", "busy")
-    if answer.status == 401 or sender.is_unreached:
-        sender.stop(answer.why if answer.status else f"it can't be reached: {answer.why}")
+    if answer.status == 401:
+        sender.stop(f"Stripe refuses the key: {answer.why}")
+    elif sender.is_unreached:
+        sender.stop(f"Stripe can't be reached: {answer.why}")
     account = answer.body.get("id")
     others = outbox.con.execute(
         "SELECT DISTINCT stripe_account FROM books.outbox WHERE key_mode = ? AND stripe_account <> ?",
