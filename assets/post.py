@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from assets.books import Decision, record
-from assets.core.catalogue.problems import no_version
+from assets.core.catalogue.problems import PERIOD_LOCKED, no_version, shown
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.inputs import mark_posted
@@ -165,11 +165,33 @@ def refuse_unpriced(con: duckdb.DuckDBPyConnection) -> None:
         raise Refusal(no_version("catalog/plans.yaml:", plan, start.replace(tzinfo=UTC)) for plan, start in unpriced)
 
 
+def refuse_locked(con: duckdb.DuckDBPyConnection) -> None:
+    """A closed period never changes again: none of tonight's is the closed one once more, or reaches into it."""
+    locked = con.execute("""
+        SELECT p.subscription_id, p.period_start, p.period_end, c.period_start, c.period_end, c.closed_at
+        FROM night.int_periods__open p JOIN books.closes c
+          ON p.subscription_id = c.subscription_id AND p.period_start < c.period_end AND p.period_end > c.period_start
+        SEMI JOIN catalog.settings s ON c.book = s.book
+        ORDER BY ALL LIMIT 5""").fetchall()
+    if locked:
+        raise Refusal(
+            f"{PERIOD_LOCKED}: subscription {shown(subscription)} has the period from {_at(closed_start)} to {_at(closed_end)}, "
+            f"closed on {_at(closed_at)}, and would be reckoned anew from {_at(start)} to {_at(end)}; "
+            "put the account files back as they were, and send what is to change as correcting usage or as a credit grant."
+            for subscription, start, end, closed_start, closed_end, closed_at in locked
+        )
+
+
+def _at(instant: datetime) -> str:
+    return format_instant(instant.replace(tzinfo=UTC))
+
+
 def post(
     con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, decisions: Iterable[Decision] = ()
 ) -> dict[str, Any]:
     """Enter tonight into the books, with what was decided for it; the counts of the run."""
     refuse_unpriced(con)
+    refuse_locked(con)
     refuse_beyond(con)
     held_rows(con, workspace)
     con.execute("BEGIN")

@@ -12,7 +12,7 @@ from assets import events, limits, parity, shown
 from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
 from assets.night import Night
-from assets.post import refuse_unpriced
+from assets.post import refuse_locked, refuse_unpriced
 from assets.progress import tell, warn
 from assets.verbs import POOL, one_by_one
 from orchestration.dbt import build, findings
@@ -92,5 +92,6 @@ def _judge(night: Night, results: Iterable[Any]) -> None:
     with night.connect() as con:
         if any(result.status in ("fail", "error") for result in results):
             refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
+            refuse_locked(con)
         judged = judge(con, night.clock, findings(results), is_first=True, has_lines="gate_lines" in built)
         refuse_stopped(con, judged, night.root)

@@ -18,21 +18,36 @@ pieces as (
     from {{ ref('int_catalogue__segments') }}
 ),
 
+prices as (
+    select
+        charges.*,
+        pieces.base,
+        pieces.rate_num as piece_num,
+        pieces.rate_den as piece_den,
+        pieces.above_units,
+        pieces.up_to_units
+    from {{ ref('int_catalogue__charges') }} as charges
+    left join pieces
+        on
+            charges.catalog_id = pieces.catalog_id
+            and charges.plan = pieces.plan
+            and charges.version_from = pieces.version_from
+            and charges.meter = pieces.meter
+),
+
 priced as (
     select
         metered.*,
-        pieces.base,
-        pieces.rate_num as piece_num,
-        pieces.rate_den as piece_den
+        prices.* exclude (catalog_id, plan, version_from, meter, aggregate)
     from metered
-    left join pieces
+    left join prices
         on
-            metered.catalog_id = pieces.catalog_id
-            and metered.plan = pieces.plan
-            and metered.version_from = pieces.version_from
-            and metered.meter = pieces.meter
-            and (pieces.above_units is null or metered.units > pieces.above_units * metered.denominator)
-            and (pieces.up_to_units is null or metered.units <= pieces.up_to_units * metered.denominator)
+            metered.catalog_id = prices.catalog_id
+            and metered.plan = prices.plan
+            and metered.version_from = prices.version_from
+            and metered.meter = prices.meter
+            and (prices.above_units is null or metered.units > prices.above_units * metered.denominator)
+            and (prices.up_to_units is null or metered.units <= prices.up_to_units * metered.denominator)
 ),
 
 metered_owed as (

@@ -12,8 +12,12 @@ charges as (
     select
         plans.subscription_id,
         plans.period_start,
-        plans.period_us,
-        charges.*
+        plans.catalog_id,
+        plans.plan,
+        plans.version_from,
+        charges.meter,
+        charges.aggregate,
+        if(charges.aggregate = 'time_weighted', plans.period_us, 1) as denominator
     from plans
     inner join {{ ref('int_catalogue__charges') }} as charges
         on
@@ -52,7 +56,6 @@ final as (
             end,
             0
         ) as units,
-        if(charges.aggregate = 'time_weighted', charges.period_us, 1) as denominator,
         coalesce(picked.clamped, 0) as clamped
     from charges
     left join counted
