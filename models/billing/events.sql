@@ -23,11 +23,14 @@ sent as (
     semi join {{ ref('invoice_items') }} as items on lines.line_id = items.line_id and items.state = 'sent'
 ),
 
--- A night that is judged again is no longer stopped in the gate's own table.
+-- A night that is judged again is no longer stopped in the gate's own table. Its first stop is the event.
 stops as (
-    select as_of, lines, money from {{ source('gate', 'nights') }} where verdict = 'stops'
-    union
     select as_of, lines, money from {{ source('books', 'gate_stops') }}
+    union all
+    select nights.as_of, nights.lines, nights.money
+    from {{ source('gate', 'nights') }} as nights
+    anti join {{ source('books', 'gate_stops') }} as before on nights.as_of = before.as_of
+    where nights.verdict = 'stops'
 ),
 
 happened as (

@@ -152,6 +152,11 @@ HOURS = (
     "INSERT INTO int_events__scope BY NAME SELECT TIMESTAMP '2026-05-31' AS from_at, TIMESTAMP '2026-06-01' AS until_at"
 )
 
+TWICE = (
+    "CREATE TABLE happened AS FROM billing.events; DROP VIEW billing.events;"
+    "CREATE VIEW billing.events AS FROM night.happened UNION ALL FROM night.happened"
+)
+
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
     # the grain of every model
@@ -250,6 +255,7 @@ BROKEN = [
     ("meter_events_sum_to_rounded_totals", f"{EVENT}; UPDATE int_events__new SET exact = 0.49"),
     ("meter_events_sum_to_rounded_totals", f"{EVENT}; {HOURS}; UPDATE int_events__new SET exact = exact + 0.1"),
     ("meter_events_sum_to_rounded_totals", HOURS),
+    ("an_event_happens_once", TWICE),
     # what rounding leaves over
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET amount_minor = amount_minor + 1 WHERE owed > 0"),
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET owed = owed + 0.0051 WHERE reason = 'close'"),
