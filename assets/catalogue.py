@@ -168,7 +168,7 @@ def _credit_grants(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
 
 def _meters(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
     for it in catalogue.meters.values():
-        yield it.name, it.aggregate, it.divide_by, it.unit, it.of
+        yield it.name, it.aggregate, it.divide_by, *it.divide_by.as_integer_ratio(), it.unit, it.of
 
 
 def _parity(catalogue: Catalogue, _: datetime) -> Iterator[Row]:
@@ -354,7 +354,15 @@ TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
         _credit_grants,
     ),
     "meters": (
-        {"meter": "text", "aggregate": "text", "divide_by": "money", "unit": "text", "of_field": "text"},
+        {
+            "meter": "text",
+            "aggregate": "text",
+            "divide_by": "money",
+            "divide_num": "whole",
+            "divide_den": "whole",
+            "unit": "text",
+            "of_field": "text",
+        },
         _meters,
     ),
     "parity": (

@@ -140,6 +140,9 @@ _COMPARISONS = """
            coalesce(t.alerts, 0) AS alerts, t.first_alert_at, coalesce(t.is_last_alarming, false) AS is_last_alarming,
            b.begins_at AS reference_begins_at,
            EXISTS (FROM catalog.charges c WHERE c.meter = s.candidate_meter) AS is_charged,
+           (SELECT any_value(c.aggregate) FROM catalog.charges c, catalog.settings t
+            WHERE c.meter = s.candidate_meter AND t.push = 'meter_events'
+              AND c.aggregate NOT IN ('sum', 'count', 'cost')) AS not_sent,
            EXISTS (FROM catalog.charges c WHERE c.meter = s.reference_meter AND c.aggregate = 'time_weighted')
                AS is_reference_level_charged
     FROM night.int_parity__scope s
@@ -193,6 +196,9 @@ def _unclean(it: Row) -> Iterator[str]:
         yield f"{name}: one side alone knows usage of {whose} {window}; see tallyhouse parity --at {first}."
     if not it["is_charged"]:
         yield f"{name}: no plan charges {it['candidate_meter']}, so this side bills nothing of it; add a charge."
+    if it["not_sent"]:
+        meter = f"{it['candidate_meter']} is {it['not_sent']}, of which no meter events are sent (stripe.push)"
+        yield f"{name}: {meter}, so this side bills nothing of it; push invoice_items."
     if it["is_reference_level_charged"]:
         meter = it["reference_meter"]
         wrong = f"a plan charges {meter}, a level that the reference moves too"

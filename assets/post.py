@@ -15,10 +15,12 @@ from typing import Any
 import duckdb
 
 from assets.books import Decision, record
-from assets.core.catalogue.problems import no_version
+from assets.core.catalogue.problems import PERIOD_LOCKED, no_version, shown
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.inputs import mark_posted
 from assets.landing import clear_batch, clear_links, raw_texts
+from assets.limits import refuse_beyond
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
@@ -72,11 +74,30 @@ STEPS = {
         DROP TABLE settled""",
     "bill": """
         INSERT INTO books.lines BY NAME
-        SELECT n.*, CASE WHEN n.book = 'live' AND s.push = 'invoice_items' THEN 'pending' ELSE 'shadow' END AS state,
-               CASE WHEN n.book = 'live' AND s.push = 'meter_events'
+        -- Usage from bill_from on is rated by Stripe where it is sent hour by hour; its lines are never sent.
+        SELECT n.*, CASE WHEN is_live AND NOT is_rated_there THEN 'pending' ELSE 'shadow' END AS state,
+               CASE WHEN is_live AND is_rated_there
                     THEN 'Stripe rates this usage itself (stripe.push: meter_events)' END AS state_reason
-        FROM night.int_lines__new n, catalog.settings s;
+        FROM night.int_lines__new n, (
+            SELECT book = 'live' AS is_live, push = 'meter_events' AS is_by_hour, bill_from FROM catalog.settings) s,
+            LATERAL (SELECT s.is_by_hour AND n.period_end > s.bill_from AS is_rated_there);
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
+    "remember tonight, for the checks of later nights": """
+        INSERT INTO gate.usage_seen BY NAME
+        SELECT s.as_of, u.* EXCLUDE (incomplete) FROM night.gate_usage u, catalog.settings s;
+        CREATE TEMP TABLE standing AS FROM night.gate_standing;
+        DELETE FROM gate.periods_seen p USING catalog.settings s WHERE (p.book, p.as_of) = (s.book, s.as_of);
+        DELETE FROM gate.periods_seen WHERE as_of < (
+            SELECT min(as_of) FROM (SELECT as_of FROM books.runs ORDER BY as_of DESC LIMIT 35));
+        INSERT INTO gate.periods_seen BY NAME FROM standing;
+        DROP TABLE standing;
+        DELETE FROM gate.credits_seen c USING catalog.settings s WHERE c.as_of = s.as_of;
+        INSERT INTO gate.credits_seen BY NAME
+        SELECT s.as_of, g.account_id, g.currency, count(*) AS grants, sum(g.amount_minor)::BIGINT AS granted_minor
+        FROM catalog.credit_grants g, catalog.settings s WHERE g.granted_at <= s.as_of GROUP BY ALL""",
+    "make meter events": """
+        INSERT INTO books.meter_events BY NAME
+        SELECT * FROM night.int_events__new""",
     # Before anything else of the batch is entered: it takes back what rows held until now were counted as.
     "tally what was received": """
         INSERT INTO books.received BY NAME
@@ -144,11 +165,34 @@ def refuse_unpriced(con: duckdb.DuckDBPyConnection) -> None:
         raise Refusal(no_version("catalog/plans.yaml:", plan, start.replace(tzinfo=UTC)) for plan, start in unpriced)
 
 
+def refuse_locked(con: duckdb.DuckDBPyConnection) -> None:
+    """A closed period never changes again: none of tonight's is the closed one once more, or reaches into it."""
+    locked = con.execute("""
+        SELECT p.subscription_id, p.period_start, p.period_end, c.period_start, c.period_end, c.closed_at
+        FROM night.int_periods__open p JOIN books.closes c
+          ON p.subscription_id = c.subscription_id AND p.period_start < c.period_end AND p.period_end > c.period_start
+        SEMI JOIN catalog.settings s ON c.book = s.book
+        ORDER BY ALL LIMIT 5""").fetchall()
+    if locked:
+        raise Refusal(
+            f"{PERIOD_LOCKED}: subscription {shown(subscription)} has the period from {_at(closed_start)} to {_at(closed_end)}, "
+            f"closed on {_at(closed_at)}, and would be reckoned anew from {_at(start)} to {_at(end)}; "
+            "put the account files back as they were, and send what is to change as correcting usage or as a credit grant."
+            for subscription, start, end, closed_start, closed_end, closed_at in locked
+        )
+
+
+def _at(instant: datetime) -> str:
+    return format_instant(instant.replace(tzinfo=UTC))
+
+
 def post(
     con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, decisions: Iterable[Decision] = ()
 ) -> dict[str, Any]:
     """Enter tonight into the books, with what was decided for it; the counts of the run."""
     refuse_unpriced(con)
+    refuse_locked(con)
+    refuse_beyond(con)
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:
@@ -157,6 +201,7 @@ def post(
         for decision in decisions:
             record(con, decision)
         clear_batch(con)
+        mark_posted(con)
         counts = count_run(con)
         con.execute(
             "INSERT OR REPLACE INTO books.runs VALUES (?, ?, 'done', ?)",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assets import warehouse
+from assets import events, warehouse
 from assets.books import closed_periods, last_as_of, last_night, refuse_going_back
 from assets.core.catalogue.loading import load
+from assets.core.catalogue.models import Catalogue
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.push.client import refuse_wrong_key
 from orchestration.settings import dagster_home, wall_clock
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = False) -> None:
@@ -25,13 +30,23 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
     """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    try:
+        _night(workspace, as_of, force, yes)
+    except Exception as failure:
+        from assets.notify import tell_of
+
+        tell_of(workspace, as_of, failure)
+        raise
+
+
+def _night(workspace: Path, as_of: datetime, force: bool, yes: bool) -> None:
     _refuse_early(workspace, as_of)
     os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace)
     dagster_home(workspace)
 
     import dagster as dg
 
-    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes}
+    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes, "retries": 0}
     config: dict[str, Any] = {
         "resources": {"night": {"config": told}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -56,14 +71,29 @@ def push(workspace: Path, yes: bool = False, ask: Callable[[str], bool] | None =
     """Bring to Stripe what waits, without a night; `ask` asks whoever is there, before the first lines go."""
     from assets import push as pushing
 
+    with _after_its_night(workspace, "push") as (con, catalogue, as_of):
+        pushing.push(con, workspace, catalogue, as_of, wall_clock, is_confirmed=yes, ask=ask, is_asked=True)
+
+
+def reconcile(workspace: Path, is_all: bool = False) -> bool:
+    """Compare the books with Stripe, without a night; whether they agree, as far as they could be compared."""
+    from assets.push import reconcile as reconciling
+
+    with _after_its_night(workspace, "reconciliation") as (con, catalogue, _):
+        result = reconciling.run(con, workspace, catalogue, wall_clock, is_all)
+        return result is None or not (result.why_not or reconciling.has_differences(con))
+
+
+@contextmanager
+def _after_its_night(workspace: Path, act: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Catalogue, datetime]]:
+    """The books of the last night, for an act of their own; the files as they are now."""
     if not warehouse.path(workspace).exists():
         raise Refusal(f"{workspace} has no books yet; run its first night with `tallyhouse nightly`.")
-    with warehouse.only_run(workspace, wall_clock(), "push"), warehouse.connect(workspace) as con:
+    with warehouse.only_run(workspace, wall_clock(), act), warehouse.connect(workspace) as con:
         as_of = last_night(con)
         if as_of is None:
             raise Refusal(f"{workspace} has no night in its books yet; run one with `tallyhouse nightly`.")
-        catalogue = load(workspace, closed_periods(con), as_of)
-        pushing.push(con, workspace, catalogue, as_of, wall_clock, is_confirmed=yes, ask=ask, is_asked=True)
+        yield con, load(workspace, closed_periods(con), as_of), as_of
 
 
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
@@ -71,6 +101,8 @@ def _refuse_early(workspace: Path, as_of: datetime) -> None:
     with warehouse.peek(workspace) as con:
         refuse_going_back(last_as_of(con) if con else None, as_of)
         loaded = load(workspace, closed_periods(con) if con else [], as_of)
+        if con:
+            events.refuse_doubling(con, loaded)
         refuse_wrong_key(loaded.settings)
         if con is None and warehouse.path(workspace).exists():
             return  # a run is at work, and will be named by whoever asks for the lock

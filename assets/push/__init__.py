@@ -1,4 +1,4 @@
-"""The last room: lines of the live book leave for Stripe, each exactly once.
+"""The last room: lines of the live book, or its usage hour by hour, leave for Stripe, each exactly once.
 
 A person says yes to the first push, and the books remember it. From then on a push needs nobody; what it could not
 bring to an end it leaves in the outbox, says so, and takes up again next time.
@@ -17,7 +17,7 @@ from assets.books import Decision, record
 from assets.core.catalogue.models import Catalogue, Settings
 from assets.core.refusal import Refusal
 from assets.progress import tell
-from assets.push import invoices, words
+from assets.push import invoices, meter_events, words
 from assets.push.client import Client, has_key, refuse_wrong_key
 from assets.push.outbox import Clock, Outbox, ensure_outbox
 from assets.push.pace import Pace, Patience
@@ -25,7 +25,7 @@ from assets.push.prepare import prepare
 from assets.push.send import Sender
 
 ROUNDS = 3  # of bringing again what turned out not to be there
-RENEWED = ("invoice_items", "decisions")
+RENEWED = ("invoice_items", "meter_events", "decisions", "events")
 
 Ask = Callable[[str], bool]
 
@@ -34,6 +34,7 @@ class Waiting(Refusal):
     """Lines that are not at Stripe, or perhaps not: the night is in the books, and someone must look."""
 
     kind = "waiting"
+    may_pass = False  # by itself, in a while
 
 
 def push(
@@ -58,10 +59,10 @@ def push(
         return {}
     refuse_wrong_key(settings)
     ensure_outbox(con)
-    _refuse_unlike_the_night(con, settings)
+    refuse_unlike_the_night(con, settings)
     outbox = Outbox(con, settings.stripe_key, clock)
     customers = {it.account_id: it.stripe_customer_id for it in catalogue.accounts if it.stripe_customer_id}
-    prepare(outbox, settings, customers)
+    _prepare(outbox, settings, customers)
     sender = None
     try:
         if _may_go(outbox, settings, as_of, is_confirmed, ask, is_asked):
@@ -71,7 +72,7 @@ def push(
     return _told(outbox, sender)
 
 
-def _refuse_unlike_the_night(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def refuse_unlike_the_night(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """The books that readers see are those of the last night; a switch takes effect with the next one."""
     row = con.execute("SELECT book FROM catalog.settings").fetchone()
     if row != ("live",):
@@ -109,8 +110,9 @@ def _may_go(
         return False
     if not has_key():
         key = f"sk_{settings.stripe_key}_ or rk_{settings.stripe_key}_"
+        waiting = words.both(first.facts["lines"], first.facts["meter_events"]) or words.lines(0)
         raise Waiting(
-            f"STRIPE_API_KEY is not set, so {words.lines(first.facts['lines'])} wait; put a key that begins with {key} "
+            f"STRIPE_API_KEY is not set, so {waiting} wait; put a key that begins with {key} "
             "into the environment and run `tallyhouse push`."
         )
     return True
@@ -129,16 +131,23 @@ def _bring(outbox: Outbox, settings: Settings, customers: dict[str, str], patien
             invoices.addressed(outbox), lambda done, of: tell("pushing", f"{done} of {of} items", done=done, of=of)
         )
         invoices.finalise(sender)
+        meter_events.bring(sender, lambda done, of: tell("pushing", f"{done} of {of} meter events", done=done, of=of))
         if not sender.has_more:
             break
-        prepare(outbox, settings, customers)  # what was not there goes out anew
+        _prepare(outbox, settings, customers)  # what was not there goes out anew
     return sender
+
+
+def _prepare(outbox: Outbox, settings: Settings, customers: dict[str, str]) -> None:
+    prepare(outbox, settings, customers)
+    meter_events.prepare(outbox, customers)
 
 
 def _account(outbox: Outbox, sender: Sender) -> str | None:
     """Whose key it is, where the key may ask; refused if lines have gone to somebody else's account."""
     answer = sender.client.insist("accounts.retrieve_current")
-    if answer.status == 401 or answer.outcome in ("unknown", "busy"):
+    sender.is_unreached = answer.outcome in ("unknown", "busy")
+    if answer.status == 401 or sender.is_unreached:
         sender.stop(answer.why if answer.status else f"it can't be reached: {answer.why}")
     account = answer.body.get("id")
     others = outbox.con.execute(
@@ -160,5 +169,7 @@ def _told(outbox: Outbox, sender: Sender | None) -> dict[str, int]:
     for warning in standing.warnings:
         tell("warning", warning)
     if sender and (problems := words.problems(standing, sender.why_stopped)):
-        raise Waiting(problems)
+        waiting = Waiting(problems)
+        waiting.may_pass = sender.is_unreached or not sender.why_stopped
+        raise waiting
     return standing.counts

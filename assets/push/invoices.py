@@ -14,7 +14,7 @@ from typing import Any
 
 from assets.push.client import Client
 from assets.push.outbox import Entry, Event, Outbox, State
-from assets.push.send import WORKERS, Sender, Told
+from assets.push.send import Sender, Told
 
 _TRIES = 3  # of comparing anew after copies were taken off
 
@@ -63,7 +63,7 @@ def finalise(sender: Sender, told: Told | None = None) -> None:
     items: dict[str, list[Entry]] = {}
     for it in outbox.read("entry = 'item' AND state = 'sent' AND batch IS NOT NULL"):
         items.setdefault(it.batch or "", []).append(it)
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="stripe") as pool:
+    with ThreadPoolExecutor(sender.workers, thread_name_prefix="stripe") as pool:
         compared = list(pool.map(lambda draft: compare(sender.client, draft, items[draft.name]), drafts))
     before = {it.name: it for it in outbox.read("entry = 'finalise'")}
     entries = [_verdict(draft, result, before.get(draft.name)) for draft, result in zip(drafts, compared, strict=True)]

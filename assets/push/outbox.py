@@ -1,8 +1,8 @@
 """The outbox: what goes to Stripe, written down before it goes, and what came of it.
 
-An entry is an item, the draft invoice of a batch of items, or the finalising of that draft. Its payload, its key and
-the moment are committed before the first call that could have an effect; from then on they stand. An entry that was
-never called is made anew by every push, from the books and the account files of the day.
+An entry is an item, the draft invoice of a batch of items, the finalising of that draft, or a meter event. Its payload,
+its key and the moment are committed before the first call that could have an effect; from then on they stand. An entry
+that was never called is made anew by every push, from the books and the account files of the day.
 
 `key_mode` keeps Stripe's two worlds apart: what a rehearsal has sent to the sandbox is still to be sent in earnest.
 """
@@ -19,7 +19,7 @@ import duckdb
 
 from assets.core.payload import canonical, digest, idempotency_key
 
-Kind: TypeAlias = Literal["item", "invoice", "finalise"]
+Kind: TypeAlias = Literal["item", "invoice", "finalise", "event"]
 State: TypeAlias = Literal["pending", "sending", "sent", "parked", "void"]
 Clock: TypeAlias = Callable[[], datetime]
 
@@ -37,6 +37,15 @@ TABLES = {
     "books.outbox_log": """
         logged_at TIMESTAMP NOT NULL, key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL,
         attempt INTEGER NOT NULL, event VARCHAR NOT NULL, detail VARCHAR""",
+    # When a customer was last compared with what Stripe lists, and what differed then.
+    "books.reconciled": """
+        key_mode VARCHAR NOT NULL, customer VARCHAR NOT NULL, reconciled_at TIMESTAMP NOT NULL,
+        PRIMARY KEY (key_mode, customer)""",
+    "books.reconciliation": """
+        key_mode VARCHAR NOT NULL, customer VARCHAR NOT NULL, kind VARCHAR NOT NULL, account_id VARCHAR, name VARCHAR,
+        stripe_id VARCHAR, invoice VARCHAR, meter VARCHAR, bucket_start TIMESTAMP, currency VARCHAR,
+        amount_minor BIGINT, books_minor BIGINT, stripe_minor BIGINT, books_quantity BIGINT,
+        stripe_quantity DECIMAL(38, 12), detail VARCHAR, reconciled_at TIMESTAMP NOT NULL""",
 }
 
 

@@ -42,7 +42,7 @@ def plan(it: Entry, now: datetime) -> Plan:
 
 def looks_first(it: Entry, answer: Answer) -> bool:
     """Whether an answer says too little, so that Stripe must be looked through before anything is believed."""
-    if answer.is_done or answer.outcome == "stop":
+    if answer.is_done or answer.outcome == "stop" or is_known(it, answer):
         return False
     return (
         answer.is_replayed
@@ -59,11 +59,18 @@ def is_closed(answer: Answer) -> bool:
     return answer.outcome == "rejected" and (answer.code == "invoice_not_editable" or gone)
 
 
+def is_known(it: Entry, answer: Answer) -> bool:
+    """Stripe has an event of this identifier already, and says so by its name; there is no code for it."""
+    return it.entry == "event" and answer.outcome == "rejected" and it.name in answer.message
+
+
 def answered(it: Entry, answer: Answer) -> Outcome:
     """The entry after a call that needs no looking."""
     known = replace(it, request_id=answer.request_id or it.request_id)
     if answer.is_done:
         return sent(known, answer.body), []
+    if is_known(it, answer):
+        return sent(known, {"identifier": it.name}), [Event(it, "found", answer.message)]
     known.response = canonical({"status": answer.status, "code": answer.code, "message": answer.message})
     if answer.outcome == "rejected":
         return replace(known, state="parked", state_reason=f"Stripe refused it: {answer.why}"), []
@@ -73,7 +80,9 @@ def answered(it: Entry, answer: Answer) -> Outcome:
 
 
 def sent(it: Entry, body: dict[str, Any]) -> Entry:
-    return replace(it, state="sent", state_reason=None, doubted_at=None, stripe_id=body["id"], response=canonical(body))
+    return replace(
+        it, state="sent", state_reason=None, doubted_at=None, stripe_id=body.get("id"), response=canonical(body)
+    )
 
 
 def found(it: Entry, matches: list[dict[str, Any]]) -> Outcome:

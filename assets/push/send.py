@@ -7,8 +7,8 @@ next push, by the rules of assets/push/rules.py.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -16,12 +16,16 @@ from typing import Any, TypeAlias
 
 from assets.push import rules
 from assets.push.client import Answer, Client
+from assets.push.hours import Hours
 from assets.push.outbox import Entry, Outbox
 from assets.push.rules import Outcome
 
-CLAIM = 200  # entries claimed at once: what a kill leaves to be looked after, some ten seconds of work
-WORKERS = 8
+CLAIM = 200  # entries claimed and not yet known, at most: what a kill leaves to be looked after
+PIECE = 25  # entries that a worker takes at once, all of one customer
+PATIENT = 0.4  # seconds that Stripe may take to answer without the pace suffering
 SILENCE = 3  # answers that never came, in a row, before Stripe counts as out of reach
+
+_CREATE = {"item": "invoice_items.create", "invoice": "invoices.create", "event": "billing.meter_events.create"}
 
 Told: TypeAlias = Callable[[int, int], None]  # done, of how many
 
@@ -32,22 +36,44 @@ class Sender:
 
     outbox: Outbox
     client: Client
-    workers: int = WORKERS
     why_stopped: str | None = None
+    is_unreached: bool = False
     has_more: bool = False  # something proved not to be there, and may go out anew
+    hours: Hours = field(default_factory=Hours)  # of meter events
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
     _stop: threading.Event = field(default_factory=threading.Event)
     _silent: int = 0
 
     def run(self, entries: Sequence[Entry], told: Told | None = None) -> None:
+        """Entries of one customer stand together. What is claimed is never far ahead of what is known."""
         now = self.outbox.clock()
         todo = [it for it in entries if rules.plan(it, now) != "rest" and (it.entry, it.name) not in self._left]
-        for start in range(0, len(todo), CLAIM):
-            if self.is_stopped:
-                return
-            self._batch(todo[start : start + CLAIM])
-            if told and len(todo) > CLAIM:
-                told(min(start + CLAIM, len(todo)), len(todo))
+        pieces = list(_pieces(todo))
+        running: dict[Future[list[Outcome]], list[Entry]] = {}
+        outcomes: list[Outcome] = []
+        done = 0
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="stripe") as pool:
+            try:
+                while pieces or running:
+                    if sum(map(len, running.values())) <= CLAIM // 2 and not self.is_stopped:
+                        self._submit(pool, pieces, running)
+                    elif not running:
+                        break
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        del running[future]
+                        outcomes += future.result()
+                    if len(outcomes) >= CLAIM // 2:
+                        before, done = done, done + self._record(outcomes)
+                        if told and done * 10 // len(todo) > before * 10 // len(todo):
+                            told(done, len(todo))
+                self._record(outcomes)
+            except BaseException:
+                self._stop.set()  # the workers end after the call they are at
+                raise
+
+    @property
+    def workers(self) -> int:
+        return workers_for(self.client)
 
     @property
     def is_stopped(self) -> bool:
@@ -57,19 +83,34 @@ class Sender:
         self.why_stopped = self.why_stopped or why
         self._stop.set()
 
-    def _batch(self, entries: list[Entry]) -> None:
-        before = [replace(it) for it in entries]
-        self.outbox.claim([it for it in entries if rules.plan(it, self.outbox.clock()) == "send"])
-        groups = [list(group) for _, group in groupby(zip(before, entries, strict=True), key=lambda it: it[1].customer)]
-        try:
-            with ThreadPoolExecutor(self.workers, thread_name_prefix="stripe") as pool:
-                outcomes = [outcome for found in pool.map(self._customer, groups) for outcome in found]
-        except BaseException:
-            self._stop.set()  # the others end after the call they are at
-            raise
+    def _submit(
+        self, pool: ThreadPoolExecutor, pieces: list[list[Entry]], running: dict[Future[list[Outcome]], list[Entry]]
+    ) -> None:
+        """Claim the next pieces of customers that nobody is at, in one commit, and hand them out."""
+        busy = {piece[0].customer for piece in running.values()}
+        taken: list[list[Entry]] = []
+        room = CLAIM - sum(map(len, running.values()))
+        for piece in list(pieces):
+            if room <= 0:
+                break
+            if piece[0].customer not in busy:
+                pieces.remove(piece)
+                busy.add(piece[0].customer)
+                taken.append(piece)
+                room -= len(piece)
+        before = [[replace(it) for it in piece] for piece in taken]
+        now = self.outbox.clock()
+        self.outbox.claim([it for piece in taken for it in piece if rules.plan(it, now) == "send"])
+        for old, piece in zip(before, taken, strict=True):
+            running[pool.submit(self._customer, list(zip(old, piece, strict=True)))] = piece
+
+    def _record(self, outcomes: list[Outcome]) -> int:
         self.outbox.record([it for it, _ in outcomes], [event for _, events in outcomes for event in events])
         self._left |= {(it.entry, it.name) for it, _ in outcomes if it.state in ("parked", "sending")}
         self.has_more |= any(it.state in ("pending", "void") for it, _ in outcomes)
+        count = len(outcomes)
+        outcomes.clear()
+        return count
 
     # --- in a worker: one customer's entries, one after the other ----------------------------------------------------
 
@@ -87,6 +128,8 @@ class Sender:
                 outcomes.append(self._look(it, None, pages))
             else:
                 outcomes.append(self._send(before, it))
+            if it.entry == "event":
+                self.hours.note(outcomes[-1][0])
         return outcomes
 
     def _send(self, before: Entry, it: Entry) -> Outcome:
@@ -101,15 +144,16 @@ class Sender:
     def _call(self, it: Entry) -> Answer:
         if it.entry == "finalise":
             return self.client.insist("invoices.finalize_invoice", it.payload, of=it.stripe_id or "", key=it.key)
-        what = "invoice_items.create" if it.entry == "item" else "invoices.create"
-        return self.client.insist(what, it.payload, key=it.key)
+        return self.client.insist(_CREATE[it.entry], it.payload, key=it.key)
 
     def _look(self, it: Entry, answer: Answer | None, pages: _Pages) -> Outcome:
         """Look for the entry at Stripe: what stands there counts, whatever was answered."""
-        seen = self._seen(it, pages)
+        seen = self.hours.look(self.client, it) if it.entry == "event" else self._seen(it, pages)
         self._heard(seen)
         if seen.outcome in ("unknown", "busy", "stop"):
             return replace(it, state_reason=f"Stripe could not be looked through: {seen.why}"), []
+        if it.entry == "event":
+            return self.hours.judged(it, answer, seen, self.outbox.clock())
         matches = [row for row in seen.body.get("data", []) if self._is(it, row)]  # none, where the customer is gone
         return rules.found(it, matches) if matches else rules.absent(it, answer, self.outbox.clock())
 
@@ -137,6 +181,17 @@ class Sender:
         self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
         if self._silent >= SILENCE:
             self.stop(f"it can't be reached: {answer.why}")
+
+
+def workers_for(client: Client) -> int:
+    return min(64, max(4, round(client.pace.rate * PATIENT)))
+
+
+def _pieces(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    for _, group in groupby(entries, key=lambda it: it.customer):
+        of_one = list(group)
+        for start in range(0, len(of_one), PIECE):
+            yield of_one[start : start + PIECE]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a push says: what it is about to send, where the lines stand, and what waits for whom."""
+"""What a push says: what it is about to send, where the lines and meter events stand, and what waits for whom."""
 
 from __future__ import annotations
 
@@ -33,17 +33,24 @@ class First:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the lines of the live book stand."""
+    """Where the lines of the live book, and its meter events, stand."""
 
     sentence: str
     counts: dict[str, int]
     warnings: list[str]
-    in_doubt: int  # lines of which it is not known whether Stripe took them
+    waiting: str  # what is pending, in words; empty where nothing is
+    in_doubt: str  # of what it is not known whether Stripe took it, likewise
     not_before: datetime | None  # when a doubt is next resolved
 
 
 def lines(count: int) -> str:
     return counted(count, "line")
+
+
+def both(line_count: int, event_count: int) -> str:
+    """Lines and meter events, of those there are."""
+    told = [lines(line_count)] if line_count else []
+    return " and ".join([*told, counted(event_count, "meter event")] if event_count else told)
 
 
 def first_push(con: duckdb.DuckDBPyConnection, settings: Settings) -> First:
@@ -54,12 +61,25 @@ def first_push(con: duckdb.DuckDBPyConnection, settings: Settings) -> First:
         SELECT count(*), count(DISTINCT account_id) FROM billing.invoice_items WHERE state = 'pending'""").fetchone()
     assert row is not None
     count, accounts = row
-    facts = {"lines": count, "accounts": accounts, "money": {code: billed(minor, code) for code, minor in money}}
-    question = (
-        f"The first push to Stripe with a {settings.stripe_key} key: {lines(count)} of {counted(accounts, 'account')}, "
-        f"{_money(money)}, {_COLLECT[settings.stripe_collect]}."
-    )
-    return First(question, facts)
+    found = con.execute("""
+        SELECT count(*), count(DISTINCT account_id), count(DISTINCT meter) FROM billing.meter_events
+        WHERE state = 'pending'""").fetchone()
+    assert found is not None
+    events, event_accounts, meters = found
+    facts = {
+        "lines": count,
+        "accounts": accounts,
+        "money": {code: billed(minor, code) for code, minor in money},
+        "meter_events": events,
+    }
+    parts = []
+    if count or not events:
+        whose = f"{lines(count)} of {counted(accounts, 'account')}"
+        parts.append(f"{whose}, {sums(money)}, {_COLLECT[settings.stripe_collect]}")
+    if events:
+        whose = f"{counted(events, 'meter event')} of {counted(event_accounts, 'account')}"
+        parts.append(f"{whose} and {counted(meters, 'meter')}, which Stripe rates")
+    return First(f"The first push to Stripe with a {settings.stripe_key} key: {'; '.join(parts)}.", facts)
 
 
 def standing(outbox: Outbox) -> Standing:
@@ -71,42 +91,62 @@ def standing(outbox: Outbox) -> Standing:
     money = con.execute("""
         SELECT currency, sum(amount_minor)::BIGINT FROM billing.invoice_items WHERE state = 'sent'
         GROUP BY currency ORDER BY currency""").fetchall()
-    sent, pending, parked = (counts.get(state, 0) for state in ("sent", "pending", "parked"))
-    if sent:
-        sentence = f"{lines(sent)}, {_money(money)}, {'is' if sent == 1 else 'are'} at Stripe, each once"
-    else:
-        sentence = "no line is at Stripe"
-    sentence += "".join(f"; {count} {state}" for count, state in ((pending, "pending"), (parked, "parked")) if count)
+    events = dict(con.execute("SELECT state, count(*) FROM billing.meter_events GROUP BY state").fetchall())
+    parts = [_there("line", counts, f", {sums(money)},")] if counts or not events else []
+    sentence = "; ".join([*parts, _there("meter event", events)] if events else parts)
     in_doubt, since = _doubts(outbox)
+    told = {state: counts.get(state, 0) for state in ("sent", "pending", "parked")}
+    if events:
+        told |= {f"meter_events_{state}": events.get(state, 0) for state in ("sent", "pending", "parked", "nothing")}
     return Standing(
         sentence,
-        {"sent": sent, "pending": pending, "parked": parked},
+        told,
         list(_parked(outbox)),
+        both(counts.get("pending", 0), events.get("pending", 0)),
         in_doubt,
         since.replace(tzinfo=UTC) + DOUBT if since else None,
     )
 
 
+def _there(noun: str, counts: dict[str, int], money: str = "") -> str:
+    sent = counts.get("sent", 0)
+    if sent:
+        sentence = f"{counted(sent, noun)}{money} {'is' if sent == 1 else 'are'} at Stripe, each once"
+    else:
+        sentence = f"no {noun} is at Stripe"
+    return sentence + "".join(f"; {counts[state]} {state}" for state in ("pending", "parked") if counts.get(state))
+
+
 def problems(found: Standing, why_stopped: str | None) -> list[str]:
     """What makes a push end with a failure, a sentence each: the night itself is in the books."""
-    waiting = found.counts["pending"]
     said = []
     if why_stopped:
-        said.append(
-            f"Stripe stopped the push: {why_stopped}; {lines(waiting)} wait. Mend that, then run `tallyhouse push`."
-        )
-    elif waiting:
-        said.append(f"{lines(waiting)} did not get through to Stripe; run `tallyhouse push` again in a while.")
+        waiting = found.waiting or lines(0)
+        said.append(f"Stripe stopped the push: {why_stopped}; {waiting} wait. Mend that, then run `tallyhouse push`.")
+    elif found.waiting:
+        said.append(f"{found.waiting} did not get through to Stripe; run `tallyhouse push` again in a while.")
     if found.in_doubt:
         when = f", from {format_instant(found.not_before)} on" if found.not_before else ""
         said.append(
-            f"Of {lines(found.in_doubt)} it is not known whether Stripe took them. Run `tallyhouse push` again{when}: "
+            f"Of {found.in_doubt} it is not known whether Stripe took them. Run `tallyhouse push` again{when}: "
             "it looks for them first, and sends nothing twice."
         )
     return said
 
 
-def _doubts(outbox: Outbox) -> tuple[int, datetime | None]:
+def _doubts(outbox: Outbox) -> tuple[str, datetime | None]:
+    """Of what it is not known whether Stripe took it, and since when."""
+    lines_in_doubt, since = _doubted_lines(outbox)
+    row = outbox.con.execute(
+        """SELECT count(*), min(doubted_at) FROM books.outbox
+        WHERE key_mode = ? AND entry = 'event' AND doubted_at IS NOT NULL""",
+        [outbox.key_mode],
+    ).fetchone()
+    assert row is not None
+    return both(lines_in_doubt, row[0]), min((at for at in (since, row[1]) if at), default=None)
+
+
+def _doubted_lines(outbox: Outbox) -> tuple[int, datetime | None]:
     row = outbox.con.execute(
         """SELECT count(DISTINCT l.line_id), min(o.doubted_at)
         FROM books.outbox_lines l
@@ -120,18 +160,19 @@ def _doubts(outbox: Outbox) -> tuple[int, datetime | None]:
 
 
 def _parked(outbox: Outbox) -> Iterable[str]:
-    """A warning for each reason why lines are parked."""
-    found = outbox.con.execute("""
-        SELECT state_reason, count(*) AS lines, min(account_id), min_by(line_id, account_id) FROM billing.invoice_items
-        WHERE state = 'parked' GROUP BY state_reason ORDER BY lines DESC, state_reason""").fetchall()
-    for reason, count, account, line in found[:_KINDS]:
-        which = f"{line} of {account}" if count == 1 else f"{count} lines, such as {line} of {account}"
-        yield f"parked: {which}: {reason}. The next push tries again."
-    rest = sum(count for _, count, _, _ in found[_KINDS:])
-    if rest:
-        yield f"parked: {rest} more lines for other reasons; see state_reason in billing.invoice_items."
+    """A warning for each reason why lines, or meter events, are parked."""
+    for noun, name, table in (("line", "line_id", "invoice_items"), ("meter event", "identifier", "meter_events")):
+        found = outbox.con.execute(f"""
+            SELECT state_reason, count(*) AS many, min(account_id), min_by({name}, account_id) FROM billing.{table}
+            WHERE state = 'parked' GROUP BY state_reason ORDER BY many DESC, state_reason""").fetchall()
+        for reason, count, account, one in found[:_KINDS]:
+            which = f"{one} of {account}" if count == 1 else f"{count} {noun}s, such as {one} of {account}"
+            yield f"parked: {which}: {reason}. The next push tries again."
+        rest = sum(count for _, count, _, _ in found[_KINDS:])
+        if rest:
+            yield f"parked: {rest} more {noun}s for other reasons; see state_reason in billing.{table}."
 
 
-def _money(amounts: Iterable[tuple[str, int]]) -> str:
+def sums(amounts: Iterable[tuple[str, int]]) -> str:
     told = [f"{billed(minor, currency)} {currency}" for currency, minor in amounts]
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told or ["no money"])

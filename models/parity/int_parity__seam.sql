@@ -3,6 +3,7 @@
 --   reference  old                the old side bills it, before bill_from
 --              both_from_on       from bill_from on: the old side bills it, and this side its own count of it
 --   candidate  new                this side bills it
+--              new_uncharged      from bill_from on, under a plan that charges nothing for it: sold so, and billed by nobody
 --              new_by_baseline    this side bills it in a baseline, whatever bill_from says
 --              old                before bill_from, in an hour of the account that the reference counts too
 --              earlier            before the reference begins: nothing to compare with
@@ -41,6 +42,7 @@ usages as (
         rated.cost,
         rated.amount,
         rated.is_counted_in_baseline,
+        rated.aggregate is not null as is_charged,
         rated.occurred_at >= sides.bill_from as is_from_on,
         coalesce(rated.landed_at > rated.period_end + to_microseconds(settings.late_window_us), true) as is_expired,
         coalesce(accounts.currency, 'unknown') as currency,
@@ -69,7 +71,7 @@ parted as (
             when usages.is_counted_in_baseline and not usages.is_from_on and reference_hours.comparison is not null
                 then 'both_by_baseline'
             when usages.is_counted_in_baseline then 'new_by_baseline'
-            when usages.is_from_on then 'new'
+            when usages.is_from_on then if(usages.is_charged, 'new', 'new_uncharged')
             when usages.hour_start < coalesce(reference_begins.begins_at, timestamp 'infinity') then 'earlier'
             when reference_hours.comparison is not null then 'old'
             -- Rows that come to nothing are no usage that anybody could miss.

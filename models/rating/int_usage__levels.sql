@@ -29,14 +29,10 @@ stretches as (
 -- does not alter it.
 changes as (
     select
-        stretches.subscription_id,
-        stretches.period_start,
-        stretches.plan,
-        stretches.meter,
         stretches.slice_no,
-        stretches.to_at,
+        stretches.meter,
         greatest(entries.occurred_at, stretches.from_at) as changed_at,
-        sum({{ nano('entries.quantity') }}) as change
+        sum(entries.quantity) as change
     from stretches
     inner join {{ ref('int_ledger__entries') }} as entries
         on
@@ -50,24 +46,39 @@ changes as (
 
 levels as (
     select
-        *,
-        sum(change) over (
-            partition by subscription_id, period_start, plan, meter, slice_no order by changed_at
-        ) as level,
-        lead(changed_at, 1, to_at) over (
-            partition by subscription_id, period_start, plan, meter, slice_no order by changed_at
-        ) as until_at
+        slice_no,
+        meter,
+        changed_at,
+        sum(change) over slice as level,
+        lead(changed_at) over slice as until_at
     from changes
+    window slice as (partition by slice_no, meter order by changed_at)
+),
+
+integrals as (
+    select
+        levels.slice_no,
+        levels.meter,
+        cast(
+            sum(
+                {{ nano('greatest(levels.level, 0)') }}
+                * (epoch_us(coalesce(levels.until_at, stretches.to_at)) - epoch_us(levels.changed_at))
+            ) as hugeint
+        ) as level_us
+    from levels
+    inner join stretches on levels.slice_no = stretches.slice_no and levels.meter = stretches.meter
+    group by all
 ),
 
 final as (
     select
-        subscription_id,
-        period_start,
-        plan,
-        meter,
-        cast(sum(greatest(level, 0) * (epoch_us(until_at) - epoch_us(changed_at))) as hugeint) as level_us
-    from levels
+        stretches.subscription_id,
+        stretches.period_start,
+        stretches.plan,
+        stretches.meter,
+        cast(sum(integrals.level_us) as hugeint) as level_us
+    from stretches
+    inner join integrals on stretches.slice_no = integrals.slice_no and stretches.meter = integrals.meter
     group by all
 )
 

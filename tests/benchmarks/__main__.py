@@ -1,6 +1,8 @@
 """`make bench`: what there is to measure, side by side in one run."""
 
-from tests.benchmarks.landing import main
+from tests.benchmarks import closing, landing, pushing
 
 if __name__ == "__main__":
-    main()
+    landing.main()
+    closing.main()
+    pushing.main()

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import publish, warehouse
+from assets import publish, reader, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from orchestration import dbt
@@ -112,6 +112,9 @@ def test_the_command_in_its_own_process_speaks_json(first: tuple[Path, subproces
     steps = [one["event"] for one in said if one["event"] != "warning"]
     assert [step for step in steps if step in _STEPS] == _STEPS
     assert all(isinstance(one["message"], str) and one["message"] for one in said)
+    as_of = format_instant(case().script.nights[0])
+    assert {one["as_of"] for one in said} == {as_of}
+    assert {one["run_id"] for one in said if one["event"] not in ("night", "done")} == {f"night-{as_of}"}
     counts = {one["event"]: one for one in said}
     assert counts["posted"]["usages"] == len(nights.published(workspace)["ledger"]) > 0
 
@@ -271,6 +274,18 @@ def test_a_reader_keeps_the_night_it_opened(tmp_path: Path) -> None:
         said, _ = reader.communicate("now\n")
     assert said.splitlines() == [f"({len(one['ledger'])}, {len(one['runs'])})" for one in (old, new)]
     assert len(new["ledger"]) > len(old["ledger"]) > 0
+
+
+def test_every_table_and_column_says_what_it_is(billed: Path) -> None:
+    with reader.opened(billed) as con:
+        mute = con.execute("""
+            SELECT table_name, column_name FROM (
+                SELECT schema_name, table_name, '' AS column_name, comment FROM duckdb_tables()
+                UNION ALL SELECT schema_name, table_name, column_name, comment FROM duckdb_columns())
+            WHERE schema_name = 'billing' AND coalesce(comment, '') = ''""").fetchall()
+        assert mute == []
+        tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'billing'").fetchall()
+        assert {name for (name,) in tables} == set(publish.TABLES)
 
 
 def test_strange_names_reach_the_reader_as_they_are(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from assets import progress, warehouse
+from assets import progress, verbs, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.post import post
 from orchestration import run
 from orchestration.cli import app
 from tests import nights
@@ -191,6 +192,31 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         pro(charges=[{**CALLS, "price": "-1"}]),
         ("catalog/plans.yaml line 4: plans.pro.versions[0].charges[0].price is -1; write a number of zero or more."),
     ),
+    "a minimum that no line can hold": (
+        pro(minimum="1000000000000000.01"),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: minimum is 1000000000000000.01; "
+            "write at most 1000000000000000."
+        ),
+    ),
+    "a baseline that no line can hold": (
+        {"baselines": "a1,2026-05-01T00:00:00Z,1000000000000000.01"},
+        "accounts/baselines.csv line 2: amount is 1000000000000000.01; write at most 1000000000000000.",
+    ),
+    "tiers beyond all money": (
+        pro(charges=[{"meter": "units", "model": "graduated", "tiers": [{"up_to": "9" * 18, "unit": "101"}, {}]}]),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: the tiers or packages of units reach "
+            "beyond 20 digits, where money ends; write smaller bounds, sizes or prices, or a smaller divide_by."
+        ),
+    ),
+    "a refresh beyond all money": (
+        pro(daily_refresh={"basis": "9" * 18, "rate": "1000"}),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: daily_refresh.basis x rate reaches "
+            "beyond 20 digits, where money ends; write a smaller basis or rate."
+        ),
+    ),
     "a price that is no number": (
         pro(charges=[{**CALLS, "price": "1,5"}]),
         (
@@ -283,7 +309,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"periods": "s1,2026-05-20T00:00:00Z,2026-06-20T00:00:00Z"},
         (
             "accounts/periods.csv line 2: the period crosses the closed one from 2026-05-01T00:00:00Z to "
-            "2026-06-01T00:00:00Z; tell the closed period as it was closed."
+            "2026-06-01T00:00:00Z (BILLING_PERIOD_LOCKED); tell the closed period as it was closed."
         ),
     ),
     "told periods that overlap": (
@@ -492,3 +518,26 @@ def test_a_month_of_the_default_plan_before_its_first_version_is_refused(workspa
     nights.run_night(workspace, NIGHT)
     lines = nights.published(workspace)["invoice_items"]
     assert sorted(line["amount_minor"] for line in lines) == [-100, 500, 4000]
+
+
+def test_a_closed_period_is_locked(workspace: Path) -> None:
+    """Whatever might make one anew: it is named and nothing is posted."""
+    published = bytes_below(workspace / "published")
+    later = NIGHT + timedelta(days=1)
+    with warehouse.connect(workspace) as con:
+        verbs.take_in(con, workspace, later)
+        verbs.bring_in(con, workspace, later)
+        nights.make_models(con)
+        con.execute("UPDATE night.int_periods__open SET period_start = '2026-05-31 23:59:59.999999'")
+        closes = con.execute("FROM books.closes").fetchall()
+        with pytest.raises(Refusal) as refusal:
+            post(con, workspace, later)
+        assert con.execute("FROM books.closes").fetchall() == closes
+        assert con.execute("SELECT count(*) FROM books.runs").fetchone() == (1,)
+    assert refusal.value.problems == (
+        "BILLING_PERIOD_LOCKED: subscription 's1' has the period from 2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z, "
+        "closed on 2026-06-01T01:00:00Z, and would be reckoned anew from 2026-05-31T23:59:59.999999Z to "
+        "2026-06-20T00:00:00Z; put the account files back as they were, and send what is to change as correcting usage "
+        "or as a credit grant.",
+    )
+    assert bytes_below(workspace / "published") == published

@@ -143,8 +143,24 @@ ROUNDED = (
 )
 ATTO = "0.000000000000000001"
 
+# Of a shadow night there are no meter events: these are of calls, and stand for all there were in their hours.
+EVENT = (
+    "INSERT INTO int_events__new BY NAME SELECT 'it' AS identifier, 'a1' AS account_id, 'calls' AS meter,"
+    " TIMESTAMP '2026-05-31 12:00:00' AS bucket_start, 2 AS exact, 2 AS value"
+)
+HOURS = (
+    "INSERT INTO int_events__scope BY NAME SELECT TIMESTAMP '2026-05-31' AS from_at, TIMESTAMP '2026-06-01' AS until_at"
+)
+
 # What breaks the promise of a check -> the check that says so. Several ways where it promises several things.
 BROKEN = [
+    # the grain of every model
+    ("no_two_rows_share_a_key", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
+    ("no_two_rows_share_a_key", "UPDATE int_periods__reckoned SET subscription_id = NULL"),
+    ("no_two_rows_share_a_key", "INSERT INTO int_parity__scope FROM int_parity__scope"),
+    ("no_two_rows_share_a_key", "INSERT INTO int_parity__seam (comparison) VALUES ('c'), ('c')"),
+    ("no_two_rows_share_a_key", "INSERT INTO books.quarantine FROM books.quarantine"),
+    ("no_two_rows_share_a_key", "INSERT INTO landing.files FROM landing.files"),
     # from rows to the ledger
     ("every_row_ends_once", "DELETE FROM int_batch__placed WHERE raw_line = 3"),
     ("every_row_ends_once", "INSERT INTO int_batch__placed FROM int_batch__placed WHERE raw_line = 3"),
@@ -175,7 +191,14 @@ BROKEN = [
         "no_period_closes_twice",
         "UPDATE int_periods__open SET period_start = period_start - INTERVAL 1 MICROSECOND WHERE is_closing",
     ),
+    ("a_slice_is_reckoned_once", "INSERT INTO int_periods__scope FROM int_periods__scope"),
     # from rows to money
+    ("usage_is_added_up_once", "UPDATE int_usage__added SET events = events + 1"),
+    ("usage_is_added_up_once", "UPDATE int_usage__added SET quantity = quantity + 0.000000001 WHERE meter = 'calls'"),
+    ("usage_is_added_up_once", "UPDATE int_usage__added SET cost = cost - 0.000000000000001 WHERE meter = 'money'"),
+    ("usage_is_added_up_once", "UPDATE int_usage__added SET slice_no = slice_no + 1"),
+    ("usage_is_added_up_once", "DELETE FROM int_usage__added WHERE meter = 'calls'"),
+    ("usage_is_added_up_once", "INSERT INTO int_usage__added FROM int_usage__added"),
     ("usage_sums_to_windows", "UPDATE int_usage__windows SET usage = usage + 0.000000000000000001"),
     ("usage_sums_to_windows", "DELETE FROM int_usage__windows"),
     ("usage_sums_to_windows", "DELETE FROM int_refresh__windows WHERE usage > 0"),
@@ -221,6 +244,12 @@ BROKEN = [
     ("usage_sums_to_parity", "UPDATE int_parity__scope SET is_going_live = true, bill_from = '2026-05-31 00:00:00'"),
     ("parity_raises_no_alert", "UPDATE int_parity__totals SET is_alert = true"),
     ("a_period_stands_once", "INSERT INTO int_periods__reckoned FROM int_periods__reckoned"),
+    # usage hour by hour
+    ("an_event_is_made_once", f"{EVENT}; INSERT INTO int_events__new FROM int_events__new"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; UPDATE int_events__new SET value = value + 1"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; UPDATE int_events__new SET exact = 0.49"),
+    ("meter_events_sum_to_rounded_totals", f"{EVENT}; {HOURS}; UPDATE int_events__new SET exact = exact + 0.1"),
+    ("meter_events_sum_to_rounded_totals", HOURS),
     # what rounding leaves over
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET amount_minor = amount_minor + 1 WHERE owed > 0"),
     ("rounding_leaves_at_most_half_a_step", "UPDATE books.lines SET owed = owed + 0.0051 WHERE reason = 'close'"),

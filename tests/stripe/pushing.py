@@ -155,7 +155,7 @@ def unfinished(practice: PracticeStripe, live: bool = False) -> list[str]:
     ]
 
 
-def settle(root: Path, practice: PracticeStripe, now: datetime, most: int = 4) -> datetime:
+def settle(root: Path, practice: PracticeStripe, now: datetime, most: int = 6) -> datetime:
     """Push a day apart until nothing waits; the instant it was so."""
     for _ in range(most):
         practice.clock.set(int(now.timestamp()))
@@ -213,7 +213,6 @@ def _kill() -> None:
 
 def _watch_calls(death: Death) -> None:
     request = stripe.RequestsClient.request
-    answer = http.client.HTTPConnection.getresponse
     count = 0
 
     def counted(self: Any, method: str, url: str, *rest: Any, **options: Any) -> Any:
@@ -225,13 +224,12 @@ def _watch_calls(death: Death) -> None:
                 if death.moment == "before":
                     _kill()
                 if death.moment == "during":
-                    http.client.HTTPConnection.getresponse = lambda *_, **__: _kill()  # type: ignore[method-assign]
+                    http.client.HTTPConnection.getresponse = lambda *_, **__: _kill()  # type: ignore[method-assign, assignment]
                 found = request(self, method, url, *rest, **options)
                 _kill()
                 return found
         return request(self, method, url, *rest, **options)
 
-    assert answer
     stripe.RequestsClient.request = counted  # type: ignore[method-assign]
 
 
@@ -266,7 +264,7 @@ def _watch_acts(death: Death, file: Any) -> None:
             yield Watched(con)
 
     warehouse.connect = connect  # type: ignore[assignment]
-    os.replace = partial(watched, os.replace)  # type: ignore[assignment]
+    os.replace = partial(watched, os.replace)
     stripe.RequestsClient.request = _also(stripe.RequestsClient.request, act)  # type: ignore[method-assign]
 
 

@@ -196,6 +196,19 @@ def test_a_500_is_believed_absent_only_a_day_later(root: Path, stripe: PracticeS
     ]
 
 
+def test_a_key_that_replays_an_error_is_given_up_once_nothing_is_found(root: Path, stripe: PracticeStripe) -> None:
+    """A lock that timed out is saved under the key, and would be answered all day."""
+    stripe.faults.add(Fault("lock_timeout", method="POST", path="/v1/invoiceitems", customer="cus_1"))
+    assert pushed(root, NOW) == {"sent": 4, "pending": 0, "parked": 0}
+    assert wrong(root, stripe) == []
+    assert rows(root, "SELECT attempt, count(*) FROM books.outbox GROUP BY attempt ORDER BY attempt") == [
+        (1, 3),
+        (2, 1),
+    ]
+    keys = [call.key for call in stripe.calls if call.method == "POST"]
+    assert len(set(keys)) == 5
+
+
 # --- more than Stripe takes, and every kind of currency ---------------------------------------------------------------
 
 

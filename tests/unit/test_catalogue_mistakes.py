@@ -1466,7 +1466,7 @@ def test_a_told_period_may_repeat_a_closed_one_but_not_cross_it(tmp_path: Path) 
     late = closed("2026-06-01T00:00:00Z", "2026-06-14T00:00:00Z")
     assert problems_of(root, (may, late)) == [
         "accounts/periods.csv line 2: the period crosses the closed one from 2026-06-01T00:00:00Z to"
-        " 2026-06-14T00:00:00Z; tell the closed period as it was closed."
+        " 2026-06-14T00:00:00Z (BILLING_PERIOD_LOCKED); tell the closed period as it was closed."
     ]
 
 

@@ -13,7 +13,7 @@ from assets.core.catalogue import read_accounts as files
 from assets.core.catalogue.baseline_checks import baselines_are_told_once, baselines_name_a_period
 from assets.core.catalogue.draft import Draft, at_line, did_you_mean
 from assets.core.catalogue.models import Terms, ToldPeriod
-from assets.core.catalogue.problems import no_version, sentence, shown, suggestion
+from assets.core.catalogue.problems import PERIOD_LOCKED, no_version, sentence, shown, suggestion
 from assets.core.catalogue.subscriptions import group_terms, periods_of, quarrels
 from assets.core.instants import format_instant
 from assets.core.numbers import minor_step
@@ -138,7 +138,7 @@ def told_periods_do_not_cross_closed_ones(draft: Draft) -> Iterator[str]:
             told = (row.period_start, row.period_end)
             if told != (start, end) and told[0] < end and start < told[1]:
                 span = f"{format_instant(start)} to {format_instant(end)}"
-                wrong = f"the period crosses the closed one from {span}"
+                wrong = f"the period crosses the closed one from {span} ({PERIOD_LOCKED})"
                 yield sentence(at_line(files.PERIODS, row.line), wrong, "tell the closed period as it was closed")
 
 

@@ -8,6 +8,9 @@ from difflib import get_close_matches
 
 from assets.core.instants import format_instant
 
+# What a refusal is called that keeps a closed period as it is (SPEC section 3).
+PERIOD_LOCKED = "BILLING_PERIOD_LOCKED"
+
 
 class Problems:
     """The mistakes found so far, and the warnings that do not stop a run."""

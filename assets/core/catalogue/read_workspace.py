@@ -6,6 +6,7 @@ from assets.core.catalogue.fields import Fields
 from assets.core.catalogue.models import KeyMode, Plan, Settings, StripeCollect, StripeMode, StripePush
 from assets.core.catalogue.nodes import Node
 from assets.core.catalogue.problems import Problems, shown, suggestion
+from assets.core.instants import format_instant
 
 FILE = "catalog/workspace.yaml"
 KEYS = ("currency", "close_grace", "late_window", "default_plan", "bill_from", "ledger_cutover", "stripe")
@@ -52,6 +53,13 @@ def read_workspace(
     if settings.stripe_mode == "live" and not fields.has("bill_from"):
         advice = "write the instant from which usage is billed, such as bill_from: 2026-06-01T00:00:00Z"
         problems.add(stripe.get("mode"), "is live, and there is no `bill_from`", advice)
+    if (
+        settings.stripe_push == "meter_events"
+        and (start := settings.bill_from) is not None
+        and start.timestamp() % 3600
+    ):
+        wrong = f"is {format_instant(start)}, within an hour, and meter events are of whole hours"
+        problems.add(fields.get("bill_from"), wrong, "write a whole hour in UTC")
     if settings.default_plan is not None and plans is not None:
         _check_default_plan(fields, settings.default_plan, meter_aggregates, plans, plans_file, problems)
     return settings
