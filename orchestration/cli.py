@@ -138,7 +138,7 @@ def demo(
         play(workspace.resolve())
         voice.say("done", f"the demo's nights are in the books of {workspace}", {"workspace": str(workspace)})
         reports = f"{workspace}/published/reports/index.html"
-        voice.say("look", f"{reports} in a browser, the tables beside it with any DuckDB, or the Dagster UI: make ui", {})
+        voice.say("look", f"{reports}, the tables beside it with any DuckDB, or the Dagster UI: make ui", {})
 
 
 @app.command()
