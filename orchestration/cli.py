@@ -137,7 +137,8 @@ def demo(
     with speaking(as_json) as voice:
         play(workspace.resolve())
         voice.say("done", f"the demo's nights are in the books of {workspace}", {"workspace": str(workspace)})
-        voice.say("look", f"{workspace}/published/reports/index.html, or the tables beside it with any DuckDB, or make ui", {})
+        reports = f"{workspace}/published/reports/index.html"
+        voice.say("look", f"{reports}, the tables beside it with any DuckDB, or the Dagster UI: make ui", {})
 
 
 @app.command()
