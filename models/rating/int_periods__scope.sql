@@ -1,5 +1,9 @@
 -- The periods tonight reckons: every open one, and the closed ones that something arrived for.
-with slices as (
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+slices as (
     select * from {{ ref('int_periods__slices') }}
 ),
 
@@ -21,9 +25,29 @@ levels as (
     where slices.is_closed and charges.aggregate = 'time_weighted'
 ),
 
+-- A book that goes on after nights of the other one has not reckoned with what they entered.
+resting as (
+    select max(passes.as_of) filter (where passes.book = settings.book) as since_at
+    from {{ source('books', 'passes') }} as passes
+    cross join settings
+    where passes.is_posted
+    having
+        max(passes.pass_no) filter (where passes.book = settings.book)
+        < max(passes.pass_no) filter (where passes.book <> settings.book)
+),
+
+entries as (
+    select subscription_id, account_id, meter, occurred_at, landed_at
+    from {{ ref('int_ledger__new') }}
+    union all
+    select ledger.subscription_id, ledger.account_id, ledger.meter, ledger.occurred_at, ledger.landed_at
+    from {{ source('books', 'ledger') }} as ledger
+    where ledger.entered_at >= (select resting.since_at from resting)
+),
+
 arrived as (
     select levels.subscription_id, levels.period_start
-    from {{ ref('int_ledger__new') }} as entries
+    from entries
     inner join levels
         on
             entries.account_id = levels.account_id
@@ -32,7 +56,7 @@ arrived as (
             and entries.landed_at <= levels.late_at
     union
     select slices.subscription_id, slices.period_start
-    from {{ ref('int_ledger__new') }} as entries
+    from entries
     inner join ({{ paged('slices') }}) as slices
         on {{ falls_in('entries', 'slices') }}
     where slices.is_closed
