@@ -28,7 +28,7 @@ ui: setup ## the demo's assets in the Dagster UI
 	@$(BIN)/tallyhouse ui --workspace demo-workspace
 
 test: lint browser ## everything CI runs; PYTEST="-k refresh" passes arguments on
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 lint: setup-dev ## style, types and SQL style
 	@$(BIN)/ruff check

@@ -16,6 +16,7 @@ import duckdb
 from assets.core.catalogue.models import ClosedPeriod
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.inputs import TABLES as INPUTS
 
 # The terms and price lists that a period was reckoned with.
 _SLICE = """
@@ -92,6 +93,11 @@ TABLES = {
         decision VARCHAR NOT NULL, subject VARCHAR NOT NULL, because VARCHAR NOT NULL, as_of TIMESTAMP NOT NULL,
         detail JSON NOT NULL, PRIMARY KEY (decision, subject, as_of)""",
     "books.runs": "run_id VARCHAR PRIMARY KEY, as_of TIMESTAMP NOT NULL, outcome VARCHAR NOT NULL, counts JSON NOT NULL",
+    # A night that the gate has stopped, whatever becomes of it when it is tried again.
+    "books.gate_stops": "as_of TIMESTAMP PRIMARY KEY, lines BIGINT NOT NULL, money JSON NOT NULL",
+    # The events that were handed over to whoever listens to them.
+    "books.announced": "event_id VARCHAR PRIMARY KEY, announced_as_of TIMESTAMP NOT NULL",
+    **INPUTS,
 }
 
 
@@ -119,6 +125,13 @@ def ensure_closed_prices(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(
             f"CREATE TABLE IF NOT EXISTS books.close_{name} AS SELECT '' AS catalog_id, * FROM catalog.{name} LIMIT 0"
         )
+
+
+def remember_stops(con: duckdb.DuckDBPyConnection) -> None:
+    """Before a night is judged again: that it was stopped has happened all the same."""
+    con.execute(
+        "INSERT OR IGNORE INTO books.gate_stops SELECT as_of, lines, money FROM gate.nights WHERE verdict = 'stops'"
+    )
 
 
 def closed_periods(con: duckdb.DuckDBPyConnection) -> list[ClosedPeriod]:

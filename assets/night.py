@@ -6,18 +6,33 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 from pydantic import PrivateAttr
 
 from assets import warehouse
-from assets.core.instants import parse_instant
+from assets.core.instants import format_instant, parse_instant
+from assets.post import run_id
+from assets.progress import Listener, about
 
 # The hour of the schedule: an hour after midnight periods have ended, and their grace (1 h by default) has passed.
 HOUR = 2
 
 partitions = dg.DailyPartitionsDefinition(start_date="2020-01-01", timezone="UTC", end_offset=1)
+
+
+def _logged(context: dg.InitResourceContext) -> Listener | None:
+    """What a night says stands in Dagster's log of the run too, where nobody sits at a prompt."""
+    log = context.log
+    if log is None:
+        return None
+
+    def say(step: str, sentence: str, _: dict[str, Any]) -> None:
+        (log.warning if step == "warning" else log.info)(f"{step}: {sentence}")
+
+    return say
 
 
 class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,6 +42,7 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
     as_of: str | None = None
     force: bool = False  # go live although parity is not clean
     yes: bool = False  # the first lines may go to Stripe
+    retries: int = 0  # of a push that Stripe could not be reached for; whoever sits at a prompt is told at once
 
     _clock: datetime = PrivateAttr()
 
@@ -40,8 +56,11 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._clock = datetime.fromisoformat(day).replace(hour=HOUR, tzinfo=UTC)
         else:
             raise dg.DagsterInvalidInvocationError("A night needs a day: launch a partition, or give as_of.")
-        with warehouse.only_run(self.root, self._clock):
+        with warehouse.only_run(self.root, self._clock), about(_logged(context), **self._ids()):
             yield self
+
+    def _ids(self) -> dict[str, str]:
+        return {"run_id": run_id(self._clock), "as_of": format_instant(self._clock)}
 
     @property
     def root(self) -> Path:

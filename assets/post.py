@@ -18,7 +18,9 @@ from assets.books import Decision, record
 from assets.core.catalogue.problems import no_version
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.inputs import mark_posted
 from assets.landing import clear_batch, clear_links, raw_texts
+from assets.limits import refuse_beyond
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
@@ -80,6 +82,19 @@ STEPS = {
             SELECT book = 'live' AS is_live, push = 'meter_events' AS is_by_hour, bill_from FROM catalog.settings) s,
             LATERAL (SELECT s.is_by_hour AND n.period_end > s.bill_from AS is_rated_there);
         INSERT INTO books.credits BY NAME SELECT * FROM night.int_credits__new""",
+    "remember tonight, for the checks of later nights": """
+        INSERT INTO gate.usage_seen BY NAME
+        SELECT s.as_of, u.* EXCLUDE (incomplete) FROM night.gate_usage u, catalog.settings s;
+        CREATE TEMP TABLE standing AS FROM night.gate_standing;
+        DELETE FROM gate.periods_seen p USING catalog.settings s WHERE (p.book, p.as_of) = (s.book, s.as_of);
+        DELETE FROM gate.periods_seen WHERE as_of < (
+            SELECT min(as_of) FROM (SELECT as_of FROM books.runs ORDER BY as_of DESC LIMIT 35));
+        INSERT INTO gate.periods_seen BY NAME FROM standing;
+        DROP TABLE standing;
+        DELETE FROM gate.credits_seen c USING catalog.settings s WHERE c.as_of = s.as_of;
+        INSERT INTO gate.credits_seen BY NAME
+        SELECT s.as_of, g.account_id, g.currency, count(*) AS grants, sum(g.amount_minor)::BIGINT AS granted_minor
+        FROM catalog.credit_grants g, catalog.settings s WHERE g.granted_at <= s.as_of GROUP BY ALL""",
     "make meter events": """
         INSERT INTO books.meter_events BY NAME
         SELECT * FROM night.int_events__new""",
@@ -155,6 +170,7 @@ def post(
 ) -> dict[str, Any]:
     """Enter tonight into the books, with what was decided for it; the counts of the run."""
     refuse_unpriced(con)
+    refuse_beyond(con)
     held_rows(con, workspace)
     con.execute("BEGIN")
     try:
@@ -163,6 +179,7 @@ def post(
         for decision in decisions:
             record(con, decision)
         clear_batch(con)
+        mark_posted(con)
         counts = count_run(con)
         con.execute(
             "INSERT OR REPLACE INTO books.runs VALUES (?, ?, 'done', ?)",

@@ -16,6 +16,7 @@ from assets.core.catalogue.problems import shown, suggestion
 from assets.core.numbers import less
 from assets.core.page import from_minor
 from assets.core.refusal import Refusal
+from assets.reader import opened
 from assets.rerate import Row, rows
 
 Limits: TypeAlias = Sequence[Decimal | None]  # threshold, minimum
@@ -66,11 +67,7 @@ class Preview:
 
 def preview(workspace: Path, account_id: str | None = None) -> Preview:
     """The open periods of the published file, of one account or of all."""
-    file = workspace / "published" / "tallyhouse.duckdb"
-    if not file.exists():
-        raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
-    with duckdb.connect(str(file), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with opened(workspace) as con:
         if account_id is not None:
             _refuse_unknown(con, account_id)
         (night,) = rows(con, "SELECT max(as_of)::TIMESTAMP AS as_of FROM billing.runs")

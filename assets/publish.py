@@ -28,9 +28,15 @@ TABLES = {
     "meter_events": "created_as_of, account_id, meter, bucket_start, event_no",
     "reconciliation": "customer, kind, name, stripe_id, meter, bucket_start, invoice, currency",
     "runs": "as_of",
+    "accounts": "account_id",
+    "meters": "meter",
     "parity": "comparison, hour_start, unit",
     "parity_hours": "comparison, hour_start, account_id",
     "decisions": "as_of, decision, subject",
+    "events": "happened_at, event, event_id",
+    "checks": "as_of, check_name",
+    "check_rows": "as_of, check_name, row_no",
+    "gate_nights": "as_of",
 }
 
 

@@ -77,9 +77,10 @@ def _numbered(slices: Relation) -> Relation:
     """Slices as int_periods__slices gives them: numbered, and looked up from the period's start or their own."""
     query, values = (slices, None) if isinstance(slices, str) else slices
     numbered = f"""
-        SELECT *, row_number() OVER by_period AS slice_no,
-               if(row_number() OVER by_period = 1, period_start, slice_start) AS lookup_from
-        FROM ({query}) WINDOW by_period AS (PARTITION BY subscription_id, period_start ORDER BY slice_start)"""
+        SELECT *, row_number() OVER (ORDER BY subscription_id, period_start, slice_start) AS slice_no,
+               if(slice_start = min(slice_start) OVER (PARTITION BY subscription_id, period_start),
+                  period_start, slice_start) AS lookup_from
+        FROM ({query})"""
     return numbered if values is None else (numbered, values)
 
 

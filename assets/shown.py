@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -85,6 +85,15 @@ def levels_below_zero(con: duckdb.DuckDBPyConnection, most: int = 20) -> list[st
     return [*sentences, f"{rest} more accounts have a level below zero."] if rest > 0 else sentences
 
 
+def check_rows(con: duckdb.DuckDBPyConnection, as_of: datetime, check: str) -> str | None:
+    """The first rows that a check found."""
+    return table(
+        con,
+        f"""SELECT row_no, currency, at_stake, found FROM gate.check_rows
+        WHERE as_of = TIMESTAMP '{as_of:%Y-%m-%d %H:%M:%S.%f}' AND check_name = '{check}' ORDER BY row_no LIMIT 20""",
+    )
+
+
 def row_counts(con: duckdb.DuckDBPyConnection, models: list[str]) -> dict[str, Metadata]:
     """The rows of each model that is a table; views cost what is behind them and are counted once published."""
     tables = con.execute(
@@ -144,6 +153,36 @@ def books(con: duckdb.DuckDBPyConnection) -> Metadata:
                 GROUP BY reason, currency ORDER BY reason, currency""",
             ),
         }
+    )
+
+
+def billed(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """Tonight's lines in money: a number for each currency, so that the UI plots it over nights."""
+    found = con.execute(
+        """SELECT currency, sum(amount_minor)::BIGINT FROM books.lines
+        SEMI JOIN catalog.settings s ON lines.book = s.book AND created_as_of = s.as_of GROUP BY currency ORDER BY currency"""
+    )
+    return {f"billed_minor_{currency.lower()}": amount for currency, amount in found.fetchall()}
+
+
+def unbilled(con: duckdb.DuckDBPyConnection) -> Metadata:
+    """What open periods owe beyond what was billed for them, likewise."""
+    found = con.execute(
+        """SELECT currency, (sum(owed) * power(10, exponent)::BIGINT)::BIGINT - sum(billed_minor)::BIGINT
+        FROM billing.periods JOIN catalog.currencies USING (currency) WHERE state = 'open'
+        GROUP BY currency, exponent ORDER BY currency"""
+    )
+    return {f"unbilled_minor_{currency.lower()}": amount for currency, amount in found.fetchall()}
+
+
+def absent(con: duckdb.DuckDBPyConnection) -> str | None:
+    """Sources with usage in the week before the last whole UTC day, and none on it."""
+    return table(
+        con,
+        """WITH night AS (SELECT date_trunc('day', as_of) AS today FROM catalog.settings)
+        SELECT source, max(occurred_at) AS newest_usage, any_value(today)::DATE - 1 AS absent_day
+        FROM books.ledger, night WHERE occurred_at < today AND occurred_at >= today - INTERVAL 8 DAY
+        GROUP BY source HAVING max(occurred_at) < any_value(today) - INTERVAL 1 DAY ORDER BY source""",
     )
 
 

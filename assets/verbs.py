@@ -15,18 +15,22 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from assets import books, events, parity, post, publish, shown
+from assets import announce, books, events, inputs, metrics, parity, post, publish, report, shown
 from assets.catalogue import write_catalogue, write_months
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.page import counted
+from assets.gate import docs
+from assets.gate.asset import gate, gate_specs
+from assets.gate.tables import ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
-from assets.progress import tell
+from assets.progress import tell, warn
 from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 
+RETRY_SECONDS = 300  # long enough for a network to come back; the push has tried for a while by itself
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
 
 
@@ -35,10 +39,13 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     books.ensure_books(con)
     ensure_outbox(con)
     ensure_tables(con)
+    ensure_gate(con)
+    books.remember_stops(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
     loaded = load(workspace, books.closed_periods(con), as_of)
     events.refuse_doubling(con, loaded)
     refuse_wrong_key(loaded.settings)
+    inputs.remember(con, workspace, as_of)
     write_catalogue(con, loaded, as_of)
     books.ensure_closed_prices(con)
     return loaded
@@ -62,7 +69,7 @@ def catalogue(night: Night) -> dg.MaterializeResult[None]:
         loaded = take_in(con, night.root, night.clock)
         periods = shown.one(con, "SELECT count(*) FROM catalog.periods")
     for warning in loaded.warnings:
-        tell("warning", warning)
+        warn("catalogue", warning)
     counts = {
         "plans": len(loaded.plans),
         "meters": len(loaded.meters),
@@ -80,7 +87,7 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
         result = bring_in(con, night.root, night.clock)
         metadata = shown.batch(con)
     for warning in result.warnings:
-        tell("warning", warning)
+        warn("file_without_source", warning)
     counts = {"files": len(result.files), "rows": result.rows, "ignored": result.ignored, "usages": result.usages}
     tell(
         "landed",
@@ -100,7 +107,8 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         decisions = parity.refuse_unclean(con, night.clock, night.force)
         counts = post.post(con, night.root, night.clock, decisions)
         shown.weigh(con)
-        metadata = shown.books(con)
+        metadata = shown.books(con) | shown.billed(con)
+        absent = shown.absent(con)
         wrong = {check: shown.table(con, query) for check, query in shown.AFTERWARDS.items()}
     tell(
         "posted",
@@ -113,6 +121,12 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
     yield dg.MaterializeResult(metadata={**counts, **metadata})
     for check, rows in wrong.items():
         yield dg.AssetCheckResult(check_name=check, passed=rows is None, metadata={"rows": rows or "none"})
+    yield dg.AssetCheckResult(
+        check_name="the_last_closed_day_is_present",
+        passed=absent is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"sources": dg.MetadataValue.md(absent or "none")},
+    )
     failed = [f"check {check} failed; nothing was published. Rows:\n{rows}" for check, rows in wrong.items() if rows]
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
@@ -122,7 +136,8 @@ def published(night: Night) -> dg.MaterializeResult[None]:
     """The file that readers open, replaced whole, and the same tables as CSV and Parquet."""
     with night.connect() as con:
         rows = publish.publish(con, night.root)
-        metadata = shown.published(con)
+        metadata = shown.published(con) | shown.unbilled(con)
+    docs.publish(night.root)
     file = night.root / "published" / "tallyhouse.duckdb"
     tell("published", str(file), **rows)
     return dg.MaterializeResult(
@@ -134,7 +149,12 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
     """Lines of the live book at Stripe, each exactly once; then what became of them, for readers too."""
     with night.connect() as con:
         loaded = load(night.root, books.closed_periods(con), night.clock)
-        counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        try:
+            counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
+        except Waiting as waiting:
+            if waiting.may_pass and night.retries:
+                raise dg.RetryRequested(max_retries=night.retries, seconds_to_wait=RETRY_SECONDS) from waiting
+            raise
         metadata = shown.pushed(con)
     return dg.MaterializeResult(metadata={**counts, **metadata})
 
@@ -162,6 +182,47 @@ def reconciled(
         )
 
 
+def announced(night: Night) -> dg.MaterializeResult[None]:
+    """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
+    with night.connect() as con:
+        done = announce.tell_posthog(con, night.clock)
+    told: dict[str, Any] = (
+        {"listener": "PostHog", "sent": done.sent, "waiting": done.waiting} if done else {"listener": "none"}
+    )
+    return dg.MaterializeResult(metadata=told)
+
+
+def reported(night: Night) -> dg.MaterializeResult[None]:
+    """The night told on a page to be read, printed or sent, and each closed month that it touched."""
+    pages = report.write(night.root)
+    own = report.page_of(night.root, night.clock)
+    tell("reported", str(own), pages=len(pages))
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.path(own),
+            "index": dg.MetadataValue.path(report.folder(night.root) / "index.html"),
+            "pages": len(pages),
+        }
+    )
+
+
+def measured(night: Night) -> dg.MaterializeResult[None]:
+    """What a monitor reads, in OpenMetrics' text; written too when a step before has failed."""
+    with night.connect() as con:
+        file = metrics.write(con, night.root)
+    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file)})
+
+
+# What all nights have left behind; the models read it, and posted alone writes it.
+system_of_record = dg.AssetSpec(
+    "books",
+    group_name="books",
+    kinds={"duckdb"},
+    owners=["team:billing"],
+    description="The system of record: ledger, quarantine, closes, lines and credits of all nights before.",
+)
+
+
 def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
@@ -176,6 +237,11 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
             asset="posted",
             description="Of every day and meter, what was received is in the books with one fate, to the last digit.",
         ),
+        dg.AssetCheckSpec(
+            "the_last_closed_day_is_present",
+            asset="posted",
+            description="Every source that had usage in the week before has some on the last whole day; it warns.",
+        ),
     ]
     agrees = [
         dg.AssetCheckSpec(
@@ -187,10 +253,14 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
-        asset(group_name="books", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=checks)(posted),
+        asset(group_name="gate", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=gate_specs())(gate),
+        asset(group_name="books", kinds={"duckdb"}, deps=["gate"], check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
         asset(group_name="stripe", kinds={"stripe", "duckdb"}, deps=["pushed"], check_specs=agrees)(reconciled),
+        asset(group_name="published", kinds={"duckdb"}, deps=["reconciled"])(announced),
+        asset(group_name="published", kinds={"html"}, deps=["announced"])(reported),
+        asset(group_name="published", kinds={"duckdb"}, deps=["reported"])(measured),
     ]
 
 

@@ -45,8 +45,15 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _settle(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
     for name, value in settings(workspace).items():
-        con.execute(f"SET {name} = {_text(value)}")
+        con.execute(f"SET {name} = {text(value)}")
     con.execute("SET enable_progress_bar = false")
+
+
+def settle_reader(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    """The same settings for whoever only reads; readers may be several at once, and each spills to its own place."""
+    _settle(con, workspace)
+    spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
+    con.execute(f"SET temp_directory = {text(spill)}")
 
 
 def _lock(workspace: Path) -> Path:
@@ -76,22 +83,36 @@ def _has_books(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 @contextmanager
-def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database in memory, named as the models name theirs, with the warehouse read-only beside it.
+def reading(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse itself, read-only, its views among its tables; refuses where there are no books or a run is in."""
+    no_books = _refuse_without_file(workspace)
+    with _as_reader(workspace), duckdb.connect(str(path(workspace)), read_only=True) as con:
+        settle_reader(con, workspace)
+        if not _has_books(con):
+            raise no_books
+        yield con
 
-    Whatever is reckoned there is gone with it. Refuses where there are no books to look into, or a run writes them.
-    """
+
+def _refuse_without_file(workspace: Path) -> Refusal:
+    """Refuse where there is no warehouse; what to say where it has no books."""
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
     no_books = Refusal(f"{workspace} has no books yet; run its first night with `tallyhouse nightly`.")
     if not path(workspace).exists():
         raise no_books
+    return no_books
+
+
+@contextmanager
+def beside(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory, named as the models name theirs, with the warehouse read-only beside it.
+
+    Whatever is reckoned there is gone with it. Refuses where there are no books to look into, or a run writes them.
+    """
+    no_books = _refuse_without_file(workspace)
     with _as_reader(workspace), duckdb.connect() as con:
-        _settle(con, workspace)
-        # Readers may be several at once.
-        spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
-        con.execute(f"SET temp_directory = {_text(spill)}")
-        con.execute(f"ATTACH {_text(path(workspace))} AS warehouse (READ_ONLY)")
+        settle_reader(con, workspace)
+        con.execute(f"ATTACH {text(path(workspace))} AS warehouse (READ_ONLY)")
         if not _has_books(con):
             raise no_books
         con.execute("ATTACH ':memory:' AS tallyhouse; USE tallyhouse")
@@ -118,7 +139,7 @@ def _busy(workspace: Path, lock: IO[str]) -> Refusal:
     return Refusal(f"{workspace} is being worked on by {holder}; wait until it has ended and run again.")
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 

@@ -1,5 +1,6 @@
-"""The sample workspace, shipped with the package: `tallyhouse demo` copies it and runs its nights."""
+"""What ships beside the code: the sample workspace that `tallyhouse demo` runs, and examples for whoever reads."""
 
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parent / "demo"
+EXAMPLES = Path(__file__).resolve().parent / "examples"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from assets.core.instants import format_instant
-from orchestration.commands import catalog, parity, practice, stripe
+from orchestration.commands import audit, catalog, docs, gate, parity, practice, report, sql, stripe
 from orchestration.voice import AsOf, Json, Workspace, speaking
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ def nightly(
         clock = as_of or wall_clock()
         voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
         night(workspace.resolve(), clock, force, yes)
-        voice.say("done", "the night is in the books", {})
+        voice.say("done", "the night is in the books", {"as_of": format_instant(clock)})
 
 
 @app.command()
@@ -158,9 +158,20 @@ def ui(
     os.execv(dagster, [dagster, "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
-for command in (parity.parity, parity.cutover, stripe.push, stripe.reconcile, practice.practice):
+for command in (
+    parity.parity,
+    parity.cutover,
+    stripe.push,
+    stripe.reconcile,
+    practice.practice,
+    sql.sql,
+    audit.audit,
+    docs.docs,
+    gate.gate,
+):
     app.command()(command)
 app.add_typer(catalog.catalog, name="catalog")
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import warehouse
+from assets.gate.findings import Finding, Outcome
 
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
@@ -29,7 +30,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for root in (PROJECT, MODELS):
         for file in sorted(root.rglob("*")):
-            if file.suffix in (".sql", ".yml") and "target" not in file.parts:
+            if file.suffix in (".sql", ".yml", ".md") and "target" not in file.parts:
                 digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -119,6 +120,40 @@ def _keep_compiled(results: Any) -> None:
         if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
     }
     _write(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
+
+
+def findings(results: Any) -> list[Finding]:
+    """What dbt's tests found, as the gate judges it."""
+    outcomes: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "warn": "failed", "error": "raised"}
+    found = []
+    for result in results:
+        node = result.node
+        if node.resource_type != "test" or result.status not in outcomes:
+            continue
+        is_error = node.config.severity.lower() == "error"
+        found.append(
+            Finding(
+                check=node.name,
+                suite="models",
+                kind="structure" if is_error else "plausibility",
+                severity="block" if is_error else "warn",
+                outcome=outcomes[result.status],
+                about=_about(node),
+                detail=f"could not be run: {result.message}" if result.status == "error" else None,
+                query=node.compiled_code if result.status in ("fail", "warn") else None,
+            )
+        )
+    return found
+
+
+def _about(node: Any) -> str:
+    """The first sentence above a test's query, or its name as words."""
+    if node.description:
+        return str(node.description)
+    comment = [line.removeprefix("-- ") for line in node.raw_code.splitlines() if line.startswith("-- ")]
+    text = " ".join(comment) or f"{node.name.replace('_', ' ').capitalize()}."
+    first, point, _ = text.partition(". ")
+    return first + point.strip()
 
 
 def invoke(workspace: Path, command: str, *options: str) -> Any:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.night import HOUR, partitions
+from assets import announce, metrics, report
+from assets.night import HOUR, Night, partitions
+
+
+@dg.failure_hook(required_resource_keys={"night"})
+def measure_all_the_same(context: dg.HookContext) -> None:
+    """A night that was stopped is measured and told of too: whoever is paged looks at what stands in the tables now."""
+    night: Night = context.resources.night
+    with night.connect() as con:
+        metrics.write(con, night.root)
+        announce.tell_posthog(con, night.clock)
+    if (night.root / "published" / "tallyhouse.duckdb").exists():
+        report.write(night.root)  # it may have stopped on its way to Stripe, when there was something to report
+
 
 nightly = dg.define_asset_job(
     "nightly",
     selection=dg.AssetSelection.all(),
-    description="Land, compute, check, post, publish, push: one night of billing, the same as `tallyhouse nightly`.",
+    description="Land, compute, check, post, publish, push, report: one night, the same as `tallyhouse nightly`.",
     executor_def=dg.in_process_executor,
+    hooks={measure_all_the_same},
 )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from assets import events, parity, shown
+from assets import events, limits, parity, shown
+from assets.gate.judge import judge
+from assets.gate.stop import refuse_stopped
 from assets.night import Night
 from assets.post import refuse_unpriced
-from assets.progress import tell
+from assets.progress import tell, warn
 from assets.verbs import POOL, one_by_one
-from orchestration.dbt import build
+from orchestration.dbt import build, findings
 
 
 def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetsDefinition:
@@ -47,20 +49,20 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         name="models",
     )
     def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        failed: list[str] = []
         results = build(night.root)
+        broken = [it for it in results if it.node.resource_type == "model" and it.status not in ("success", "skipped")]
         with night.connect() as con:
+            for it in broken:
+                limits.refuse_overflow(con, str(it.message))
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
             for alert in parity.alerts(con):
-                tell("warning", alert)
+                warn("parity_alert", alert)
         for result in results:
             node = result.node
-            if node.resource_type == "model":
-                if result.status != "success":
-                    raise dg.Failure(f"model {node.name} failed: {result.message}", allow_retries=False)
+            if node.resource_type == "model" and result.status == "success":
                 metadata = {"seconds": round(result.execution_time, 2), **rows.get(node.name, {})}
                 yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
-            elif node.resource_type == "test":
+            elif node.resource_type == "test" and result.status != "skipped":
                 check = checks[node.unique_id]
                 yield dg.AssetCheckResult(
                     asset_key=check.asset_key,
@@ -69,16 +71,26 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
                     severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
                     metadata={"rows": result.failures or 0},
                 )
-                if result.status not in ("pass", "warn"):
-                    failed.append(f"check {node.name} failed with {result.failures} rows ({result.message})")
-        if failed:
-            with night.connect() as con:
-                refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
-            raise dg.Failure("; ".join(failed) + "; nothing was posted or published", allow_retries=False)
+        _judge(night, results)
         with night.connect() as con:
-            for warning in (*shown.levels_below_zero(con), *events.remarks(con)):
-                tell("warning", warning)
+            for warning in shown.levels_below_zero(con):
+                warn("level_below_zero", warning)
+            for warning in events.remarks(con):
+                warn("usage_not_sent", warning)
         tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
     return models
+
+
+def _judge(night: Night, results: Iterable[Any]) -> None:
+    """The first of the night's findings; a failed check also keeps the models after it from being built."""
+    failed = [result for result in results if result.node.resource_type == "model" and result.status == "error"]
+    if failed:
+        raise dg.Failure(f"model {failed[0].node.name} failed: {failed[0].message}", allow_retries=False)
+    built = {result.node.name for result in results if result.status == "success"}
+    with night.connect() as con:
+        if any(result.status in ("fail", "error") for result in results):
+            refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
+        judged = judge(con, night.clock, findings(results), is_first=True, has_lines="gate_lines" in built)
+        refuse_stopped(con, judged, night.root)

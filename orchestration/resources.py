@@ -11,4 +11,4 @@ from orchestration.settings import wall_clock
 
 
 def resources() -> dict[str, Any]:
-    return {"night": Night(workspace=dg.EnvVar("TALLYHOUSE_WORKSPACE")), "wall_clock": wall_clock}
+    return {"night": Night(workspace=dg.EnvVar("TALLYHOUSE_WORKSPACE"), retries=3), "wall_clock": wall_clock}

@@ -30,13 +30,23 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
     """
     if not workspace.is_dir():
         raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+    try:
+        _night(workspace, as_of, force, yes)
+    except Exception as failure:
+        from assets.notify import tell_of
+
+        tell_of(workspace, as_of, failure)
+        raise
+
+
+def _night(workspace: Path, as_of: datetime, force: bool, yes: bool) -> None:
     _refuse_early(workspace, as_of)
     os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace)
     dagster_home(workspace)
 
     import dagster as dg
 
-    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes}
+    told = {"workspace": str(workspace), "as_of": format_instant(as_of), "force": force, "yes": yes, "retries": 0}
     config: dict[str, Any] = {
         "resources": {"night": {"config": told}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.box import HORIZONTALS
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -20,10 +20,13 @@ def print_page(page: Page, console: Console) -> None:
                 console.print(RichText(block.title, style="bold"), soft_wrap=True)
             table = _table(block)
             # No digit is ever cut: a table wider than the terminal is wrapped by the terminal itself.
-            width = console.width
-            console.width = max(width, Measurement.get(console, console.options.update(width=10_000), table).maximum)
+            size = console.size
+            needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
+            console.size = ConsoleDimensions(
+                max(size.width, needed), size.height
+            )  # both: a dumb terminal asks for both
             console.print(table)
-            console.width = width
+            console.size = size
         else:
             console.print(RichText(block.text, style="cyan" if isinstance(block, Code) else ""), soft_wrap=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -46,9 +46,11 @@ NEXT = {
     "night": "checking the catalogue and the account files",
     "catalogue": "landing raw files",
     "landed": "reckoning who owes what",
-    "reckoned": "entering the night into the books",
+    "reckoned": "holding the night against the gate's checks",
+    "gate": "entering the night into the books",
     "posted": "publishing",
     "published": "bringing lines to Stripe",
+    "pushed": "writing the reports",
 }
 
 
@@ -93,11 +95,11 @@ class Voice:
             self.status.stop()
         return typer.confirm(question)
 
-    def complain(self, kind: str, sentence: str) -> None:
+    def complain(self, kind: str, sentence: str, facts: Mapping[str, Any] | None = None) -> None:
         if self.status:
             self.status.stop()
         if self.is_json:
-            print(json.dumps({"event": kind, "message": sentence}), flush=True)
+            print(json.dumps({"event": kind, "message": sentence, **(facts or {})}, default=str), flush=True)
         else:
             print(f"{kind}: {sentence}", file=sys.stderr, flush=True)
 
@@ -110,7 +112,7 @@ def speaking(is_json: bool) -> Iterator[Voice]:
         yield voice
     except Refusal as refusal:
         for problem in refusal.problems:
-            voice.complain(refusal.kind, problem)
+            voice.complain(refusal.kind, problem, refusal.facts)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         voice.complain("stopped", "Stopped; run the same command again to finish the night.")

@@ -7,16 +7,24 @@ tests/pipeline, on whole jobs.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from assets import parity, publish, verbs, warehouse
+from assets import limits, metrics, parity, publish, verbs, warehouse
+from assets.gate.findings import Finding
+from assets.gate.judge import Judged, judge
+from assets.gate.tables import TONIGHT
+from assets.gate.watch import watch
 from assets.post import post
 from orchestration import dbt
 from tests.golden.case import Script
+
+# What the gate's expectations look at, and nobody else.
+ONLY_JUDGED = {f"gate_{name}" for name in (*TONIGHT, "compared")} - {"gate_usage"}
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -29,14 +37,52 @@ def run_night(
         con.execute("SET threads = 1")  # so little is done sooner by one
         verbs.take_in(con, workspace, as_of)
         verbs.bring_in(con, workspace, as_of)
-        con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
-        for model in dbt.compiled_models().values():
-            con.execute(model)
+        make_models(con, but=ONLY_JUDGED)
         if is_checked:
             _gate(con)
         post(con, workspace, as_of, parity.refuse_unclean(con, as_of, force))
         if is_published:
             publish.publish(con, workspace)
+            metrics.write(con, workspace)
+
+
+def make_models(con: duckdb.DuckDBPyConnection, but: Container[str] = ()) -> None:
+    """Every model, as dbt would make it."""
+    con.execute("CREATE SCHEMA IF NOT EXISTS night; CREATE SCHEMA IF NOT EXISTS billing")
+    for name, model in dbt.compiled_models().items():
+        if name in but:
+            continue
+        try:
+            con.execute(model)
+        except duckdb.Error as failure:
+            limits.refuse_overflow(con, str(failure))
+            raise
+
+
+def judge_night(workspace: Path, as_of: datetime) -> Judged:
+    """Land, compute and judge, and post nothing: all that a night that is stopped does."""
+    with warehouse.connect(workspace) as con:
+        con.execute("SET threads = 1")
+        verbs.take_in(con, workspace, as_of)
+        verbs.bring_in(con, workspace, as_of)
+        make_models(con)
+        judge(con, as_of, _found_by_dbt(con), is_first=True)
+    return watch(workspace, as_of)
+
+
+def _found_by_dbt(con: duckdb.DuckDBPyConnection) -> list[Finding]:
+    return [
+        Finding(
+            check=name,
+            suite="models",
+            kind="structure",
+            severity="block",
+            outcome="failed" if con.execute(query).fetchone() else "passed",
+            about=name,
+            query=query,
+        )
+        for name, query in dbt.compiled_checks().items()
+    ]
 
 
 def _gate(con: duckdb.DuckDBPyConnection) -> None:
@@ -48,21 +94,35 @@ def _gate(con: duckdb.DuckDBPyConnection) -> None:
         assert not found, f"check {name} failed: {[dict(zip(columns, row, strict=True)) for row in found]}"
 
 
-def play(script: Script, workspace: Path, is_checked: bool = False) -> Tables:
-    """All nights of a script, each with what arrives before it; what a reader sees after the last."""
+def play(script: Script, workspace: Path, is_checked: bool = False, is_published: bool = True) -> Tables:
+    """All nights of a script, each with what arrives before it; what a reader sees after the last.
+
+    Not published, the tables are read where publishing would copy them from.
+    """
     for night in range(1, len(script.nights) + 1):
         is_last = night == len(script.nights)
-        run_night(workspace, script.before(night, workspace), is_published=is_last, is_checked=is_checked)
-    return published(workspace)
+        run_night(workspace, script.before(night, workspace), is_published and is_last, is_checked)
+    return published(workspace) if is_published else to_publish(workspace)
 
 
 def published(workspace: Path) -> Tables:
     """What a reader sees."""
     with duckdb.connect(str(workspace / "published" / "tallyhouse.duckdb"), read_only=True) as con:
-        con.execute("SET TimeZone = 'UTC'")
-        tables: Tables = {}
-        for name in publish.TABLES:
-            rows = con.execute(f"FROM billing.{name}")
-            columns = [column[0] for column in rows.description or ()]
-            tables[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
-        return tables
+        return _tables(con)
+
+
+def to_publish(workspace: Path) -> Tables:
+    """What a reader would see, were the night published."""
+    with warehouse.connect(workspace) as con:
+        con.execute("SET threads = 1")
+        return _tables(con)
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> Tables:
+    con.execute("SET TimeZone = 'UTC'")
+    tables: Tables = {}
+    for name in publish.TABLES:
+        rows = con.execute(f"FROM billing.{name}")
+        columns = [column[0] for column in rows.description or ()]
+        tables[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
+    return tables

@@ -14,3 +14,8 @@ class Refusal(Exception):
     def __init__(self, problems: Iterable[str] | str) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The same for a program, where there is more than a sentence to say."""
+        return {}

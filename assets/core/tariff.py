@@ -21,6 +21,8 @@ from assets.core.catalogue.models import Charge, Meter, Tier
 LARGEST = 2**127 - 1
 # A level is averaged over at most a year of microseconds, by the same division as the price's.
 LONGEST_PERIOD_US = 366 * 86_400_000_000
+# Where money ends on the way (DECIMAL(38, 18)), and with it whatever is added up in one charge.
+MOST = 10**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,27 @@ def money(value: Fraction) -> Decimal:
 def fits(charge: Charge, meter: Meter) -> bool:
     """Whether SQL can multiply and divide by the charge's rates exactly (`times_ratio` in dbt_project/macros)."""
     rates = [rate(charge, meter), *(piece.rate for piece in segments(charge, meter))]
-    period = LONGEST_PERIOD_US if meter.aggregate == "time_weighted" else 1
     return all(
-        max(abs(it.numerator), 2 * 10**9) * it.denominator * period <= LARGEST for it in (*rates, _per_unit(meter))
+        max(abs(it.numerator), 2 * 10**9) * it.denominator * _longest(meter) <= LARGEST
+        for it in (*rates, _per_unit(meter))
     )
+
+
+def has_room(charge: Charge, meter: Meter) -> bool:
+    """Whether the pieces, or packages, stay within the numbers that SQL reckons with, up to the largest aggregate."""
+    pieces = list(segments(charge, meter))
+    if any(abs(it.base) >= MOST or (it.up_to_units or 0) * _longest(meter) > LARGEST for it in pieces):
+        return False
+    if charge.model != "package":
+        return True
+    per, free, size = package(charge, meter)
+    if meter.aggregate == "time_weighted" and per > 1:
+        return False
+    return max(per * MOST * int(10 ** digits(meter)), free * _longest(meter), size * _longest(meter)) <= LARGEST // 4
+
+
+def _longest(meter: Meter) -> int:
+    return LONGEST_PERIOD_US if meter.aggregate == "time_weighted" else 1
 
 
 def _per_unit(meter: Meter) -> Fraction:

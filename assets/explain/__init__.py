@@ -84,12 +84,13 @@ def explain(workspace: Path, line_id: str, models: Models) -> Explanation:
         charge = con.execute(
             "SELECT owed_minor FROM night.int_charges__owed WHERE charge = ?", [line.charge]
         ).fetchone()
-        facts = _facts(con, line)
+        facts = facts_of(con, line)
         raw = None if isinstance(facts, Minimum | Vanished) else raw_rows(con, workspace, story, meant_by(facts))
         return _explained(story, facts, charge[0] if charge else 0, raw)
 
 
-def _facts(con: duckdb.DuckDBPyConnection, line: Line) -> Overage | Metered | Minimum | Vanished:
+def facts_of(con: duckdb.DuckDBPyConnection, line: Line) -> Overage | Metered | Minimum | Vanished:
+    """What the models have just reckoned for the charge of a line."""
     if line.charge == "overage":
         return overage(con, line)
     if line.charge == "minimum":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 
 from assets.core.numbers import minor_step
@@ -15,13 +17,30 @@ def go_back(con: duckdb.DuckDBPyConnection, models: Models, line: Line) -> None:
     The ledger is the account's, up to that night; the terms and prices are those that the line was billed by, never
     tonight's. `raw` is the published ledger as that night's readers found it, with costs in full.
     """
-    instead: dict[str, Relation] = {
-        # No catalogue is tonight's: every price list is one that the books have kept.
+    # No catalogue is tonight's: every price list is one that the books have kept.
+    kept: dict[str, Relation] = {
         **without_rows("catalog.charges", "catalog.segments"),
         "catalog.settings": (
             "SELECT * REPLACE (?::TIMESTAMP AS as_of, ? AS book, '' AS catalog_id) FROM warehouse.catalog.settings",
             [line.created_as_of, line.book],
         ),
+    }
+    _reckon(con, models, line, _slices(line), kept)
+
+
+def stay(con: duckdb.DuckDBPyConnection, models: Models, period: Line) -> None:
+    """The same for a period that is open: by the terms and prices of the last night."""
+    slices = """
+        SELECT * EXCLUDE (slice_no, lookup_from) FROM warehouse.night.int_periods__slices
+        WHERE (subscription_id, period_start) = (?, ?)"""
+    _reckon(con, models, period, (slices, [period.subscription_id, period.period_start]), {})
+
+
+def _reckon(
+    con: duckdb.DuckDBPyConnection, models: Models, line: Line, slices: Relation, prices: Mapping[str, Relation]
+) -> None:
+    instead: dict[str, Relation] = {
+        **prices,
         "catalog.currencies": (
             "SELECT ? AS currency, ?::INTEGER AS exponent, ?::INTEGER AS step",
             [line.currency, *minor_step(line.currency)],
@@ -31,7 +50,7 @@ def go_back(con: duckdb.DuckDBPyConnection, models: Models, line: Line) -> None:
             [line.created_as_of, line.account_id, line.subscription_id],
         ),
     }
-    lay_out(con, instead, _slices(line))
+    lay_out(con, instead, slices)
     make(con, models, "int_charges__owed", "ledger")
     con.execute("""
         CREATE TEMP TABLE raw AS

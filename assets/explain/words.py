@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from assets.core.instants import format_instant
 from assets.core.numbers import less, minor_step
@@ -28,7 +28,7 @@ from assets.core.page import (
     plain,
     words,
 )
-from assets.explain import Explanation
+from assets.explain import Explanation, Facts
 from assets.explain.line import Line, utc
 from assets.explain.metered import Metered, Step
 from assets.explain.other import Credit, Minimum, Vanished
@@ -41,10 +41,11 @@ REASONS = {
     "adjustment": "an adjustment of a closed period",
 }
 STATES = {"expired": "past the late window", "pre_cutover": "from before bill_from"}
-# A level may change with every row; a page shows how it goes, and --json has the rest.
+# A level may change with every row; a page shows how it goes, and explain --json has the rest.
 MOST_LEVELS = 60
 
 Rows = list[tuple[str, ...]]
+At: TypeAlias = Callable[[datetime], str]  # how an instant is written
 
 
 def sentence(it: Explanation) -> str:
@@ -56,23 +57,26 @@ def sentence(it: Explanation) -> str:
 
 def page(it: Explanation) -> Page:
     """The explanation from what came in to what was billed, then the rows."""
-    facts, currency = it.facts, it.line.currency
-    if isinstance(facts, Overage):
-        blocks = list(_overage(facts, currency))
-    elif isinstance(facts, Metered):
-        blocks = list(_metered(facts, currency))
-    elif isinstance(facts, Minimum):
-        blocks = list(_minimum(facts, currency))
-    elif isinstance(facts, Credit):
-        blocks = list(_credit(facts, currency))
-    else:
-        blocks = [
-            Text(
-                "The account files no longer have this period, and it was never closed. Nothing is owed for it, so "
-                "what was billed for it goes back."
-            )
-        ]
+    blocks = list(arithmetic(it.facts, it.line.currency))
     return [_head(it), *blocks, *_billing(it), *_behind(it), *_proof(it)]
+
+
+def arithmetic(facts: Facts, currency: str, at: At | None = None) -> Iterator[Block]:
+    """How a charge comes to what it owes, or a line of credit to what it takes."""
+    at = at or _at
+    if isinstance(facts, Overage):
+        yield from _overage(facts, currency, at)
+    elif isinstance(facts, Metered):
+        yield from _metered(facts, currency, at)
+    elif isinstance(facts, Minimum):
+        yield from _minimum(facts, currency)
+    elif isinstance(facts, Credit):
+        yield from _credit(facts, currency)
+    else:
+        yield Text(
+            "The account files no longer have this period, and it was never closed. Nothing is owed for it, so what "
+            "was billed for it goes back."
+        )
 
 
 def _head(it: Explanation) -> Block:
@@ -90,7 +94,7 @@ def _head(it: Explanation) -> Block:
     )
 
 
-def _overage(it: Overage, currency: str) -> Iterator[Block]:
+def _overage(it: Overage, currency: str, at: At) -> Iterator[Block]:
     yield from _pooled(it, currency)
     if any(window.allowance for window in it.windows):
         used = [window for window in it.windows if window.usage]
@@ -101,7 +105,7 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
             (words("from"), number("usage"), number("allowance"), number("refresh")),
             [
                 (
-                    _at(window.start),
+                    at(window.start),
                     money(window.usage, currency),
                     money(window.allowance, currency),
                     money(window.refresh, currency),
@@ -120,7 +124,7 @@ def _overage(it: Overage, currency: str) -> Iterator[Block]:
             ),
             [
                 (
-                    _at(share.start),
+                    at(share.start),
                     share.plan,
                     money(share.included, currency),
                     str(share.seats),
@@ -204,10 +208,10 @@ _COUNTS = {
 }
 
 
-def _metered(it: Metered, currency: str) -> Iterator[Block]:
+def _metered(it: Metered, currency: str, at: At) -> Iterator[Block]:
     if it.levels:
-        yield _levels(it)
-    yield Table(f"{it.meter} under plan {it.plan}", (words(""), number("")), list(_count(it)))
+        yield _levels(it, at)
+    yield Table(f"{it.meter} under plan {it.plan}", (words(""), number("")), list(_count(it, at)))
     least = decimals(currency)
     if it.model is None:
         yield Text("The rows carry money, and the charge is their sum.")
@@ -226,10 +230,10 @@ def _metered(it: Metered, currency: str) -> Iterator[Block]:
         yield Text(f"Kept, and not counted: {counted(count, 'row')} {STATES.get(state, state)}.")
 
 
-def _count(it: Metered) -> Iterator[tuple[str, str]]:
+def _count(it: Metered, at: At) -> Iterator[tuple[str, str]]:
     label = _COUNTS[it.aggregate].format(
         rows=counted(it.rows, "row" if it.aggregate != "time_weighted" else "change"),
-        at=_at(it.latest_at) if it.latest_at else "no time",
+        at=at(it.latest_at) if it.latest_at else "no time",
         field=it.of_field,
     )
     yield label, exactly(it.aggregated)
@@ -242,12 +246,12 @@ def _count(it: Metered) -> Iterator[tuple[str, str]]:
         yield ("charged, never below 0" if over < 0 else "charged"), exactly(max(over, Fraction()))
 
 
-def _levels(it: Metered) -> Table:
+def _levels(it: Metered, at: At) -> Table:
     shown = it.levels[:MOST_LEVELS]
     rows: Rows = [
         (
-            _at(level.start),
-            _at(level.end),
+            at(level.start),
+            at(level.end),
             plain(level.level),
             _seconds(level.us),
             exactly(Fraction(max(level.level, Decimal())) * level.us / 10**6),
@@ -255,7 +259,7 @@ def _levels(it: Metered) -> Table:
         for level in shown
     ]
     if len(it.levels) > len(shown):
-        rows.append((f"and {len(it.levels) - len(shown)} more; --json has all", "", "", "", ""))
+        rows.append((f"and {len(it.levels) - len(shown)} more; explain --json has all", "", "", "", ""))
     total = exactly(it.aggregated * it.period_us / 10**6)
     return Table(
         "The level, which counts as 0 while negative",

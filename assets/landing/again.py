@@ -6,7 +6,7 @@ One that today's mapping ignores becomes a row with emit_no -1, so that it leave
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import duckdb
 
@@ -21,7 +21,7 @@ _HELD = "tallyhouse_held"
 
 
 def read_again(
-    con: duckdb.DuckDBPyConnection, sources: Iterable[Source], weights: Weights, formulas: list[Formula]
+    con: duckdb.DuckDBPyConnection, sources: Collection[Source], weights: Weights, formulas: list[Formula]
 ) -> int:
     """How many rows were read again. What a killed run had read again is dropped first: the mapping may be another."""
     if not con.execute(
@@ -39,8 +39,10 @@ def read_again(
         DELETE FROM landing.batch AS batch USING {_HELD} AS held
         WHERE batch.source = held.source AND batch.raw_file = held.raw_file AND batch.raw_line = held.raw_line
     """)
-    count = 0
+    held = dict(con.execute(f"SELECT source, count(*) FROM {_HELD} GROUP BY source").fetchall())
     for source in sources:
+        if source.name not in held:
+            continue  # a reading of nothing takes as long to plan as one of thousands of rows
         mapped = mapping(source, weights, len(formulas), keep_text=True)
         formulas.extend(mapped.formulas)
         rows = f"""
@@ -50,8 +52,7 @@ def read_again(
                 FROM {_HELD}
                 WHERE source = {literal(source.name)}
             )"""
-        count += con.execute(f"SELECT count(*) FROM {_HELD} WHERE source = {literal(source.name)}").fetchall()[0][0]
         cells = json_cells(mapped, "again") if source.format == "ndjson" else kept_cells(mapped, "again")
         con.execute(f"INSERT INTO landing.batch WITH {rows}, {cells}, {mapped.select}")
     con.execute(f"DROP TABLE {_HELD}")
-    return count
+    return sum(held[source.name] for source in sources if source.name in held)

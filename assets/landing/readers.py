@@ -28,7 +28,8 @@ def _suspects(mapping: Mapping) -> Suspects:
 
 def json_cells(mapping: Mapping, lines: str) -> str:
     """From lines of JSON. Most are beyond doubt; of the others the keys are compared before Python is asked, because
-    many logs have the same name in two objects."""
+    many logs have the same name in two objects. What DuckDB can't read at all, Python has the last word on: under a
+    repeated key the value that is no JSON may be one that does not count."""
     found = _suspects(mapping)
     objects = [literal("$") if not path else json_path(path.split(".")) for path in found.objects]
     is_repeated = (
@@ -37,6 +38,7 @@ def json_cells(mapping: Mapping, lines: str) -> str:
     )
     names = listed(json_path(path.split(".")) for path in mapping.names)
     paths = tuple(dict.fromkeys((*mapping.paths, *mapping.contexts)))
+    texts = f"try(json_extract_string(json, {listed(json_path(path.split('.')) for path in paths)}))"
     columns = [f"nullif(v[{number}], '') AS v{number}" for number in range(1, len(mapping.paths) + 1)]
     columns += [
         f"{_context_json(f'v[{paths.index(path) + 1}]', path)} AS c{number}"
@@ -52,16 +54,23 @@ def json_cells(mapping: Mapping, lines: str) -> str:
                 CASE WHEN trouble IS NULL THEN CASE WHEN is_suspect THEN {CAREFUL}(line) ELSE line END END AS json
             FROM doubted
         ), read AS (
-            SELECT {_ROW}, line, trouble, json,
-                try(json_extract_string(json, {listed(json_path(path.split(".")) for path in paths)})) AS v,
-                CASE WHEN is_suspect THEN list_has_any(json_type(json, {names}), ['OBJECT', 'ARRAY']) END AS is_nameless
+            SELECT {_ROW}, line, trouble, json, is_suspect, {texts} AS v
             FROM exact
+        ), retried AS (
+            SELECT * REPLACE (trouble IS NULL AND (is_suspect OR v IS NULL) AS is_suspect,
+                CASE WHEN trouble IS NULL AND NOT is_suspect AND v IS NULL THEN {CAREFUL}(line) ELSE json END AS json)
+            FROM read
+        ), settled AS (
+            SELECT {_ROW}, line, trouble, json,
+                CASE WHEN is_suspect AND v IS NULL THEN {texts} ELSE v END AS v,
+                CASE WHEN is_suspect THEN list_has_any(json_type(json, {names}), ['OBJECT', 'ARRAY']) END AS is_nameless
+            FROM retried
         ), cells AS (
             SELECT {_ROW}, line AS text,
                 CASE WHEN trouble IS NOT NULL THEN trouble WHEN v IS NULL THEN {literal(_NO_OBJECT)}
                     WHEN is_nameless THEN {literal(NAMELESS)} END AS trouble,
                 {", ".join(columns)}
-            FROM read
+            FROM settled
         )"""
 
 

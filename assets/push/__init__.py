@@ -25,7 +25,7 @@ from assets.push.prepare import prepare
 from assets.push.send import Sender
 
 ROUNDS = 3  # of bringing again what turned out not to be there
-RENEWED = ("invoice_items", "meter_events", "decisions")
+RENEWED = ("invoice_items", "meter_events", "decisions", "events")
 
 Ask = Callable[[str], bool]
 
@@ -34,6 +34,7 @@ class Waiting(Refusal):
     """Lines that are not at Stripe, or perhaps not: the night is in the books, and someone must look."""
 
     kind = "waiting"
+    may_pass = False  # by itself, in a while
 
 
 def push(
@@ -145,8 +146,11 @@ def _prepare(outbox: Outbox, settings: Settings, customers: dict[str, str]) -> N
 def _account(outbox: Outbox, sender: Sender) -> str | None:
     """Whose key it is, where the key may ask; refused if lines have gone to somebody else's account."""
     answer = sender.client.insist("accounts.retrieve_current")
-    if answer.status == 401 or answer.outcome in ("unknown", "busy"):
-        sender.stop(answer.why if answer.status else f"it can't be reached: {answer.why}")
+    sender.is_unreached = answer.outcome in ("unknown", "busy")
+    if answer.status == 401:
+        sender.stop(f"Stripe refuses the key: {answer.why}")
+    elif sender.is_unreached:
+        sender.stop(f"Stripe can't be reached: {answer.why}")
     account = answer.body.get("id")
     others = outbox.con.execute(
         "SELECT DISTINCT stripe_account FROM books.outbox WHERE key_mode = ? AND stripe_account <> ?",
@@ -167,5 +171,7 @@ def _told(outbox: Outbox, sender: Sender | None) -> dict[str, int]:
     for warning in standing.warnings:
         tell("warning", warning)
     if sender and (problems := words.problems(standing, sender.why_stopped)):
-        raise Waiting(problems)
+        waiting = Waiting(problems)
+        waiting.may_pass = sender.is_unreached or not sender.why_stopped
+        raise waiting
     return standing.counts

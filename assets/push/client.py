@@ -55,6 +55,7 @@ class Answer:
     request_id: str | None = None
     is_replayed: bool = False  # Stripe repeats what it said the first time the key was used
     is_limited: bool = False  # its rate limiter spoke
+    is_first: bool = True  # no call without an answer came before it
 
     @property
     def is_done(self) -> bool:
@@ -63,8 +64,7 @@ class Answer:
     @property
     def why(self) -> str:
         """The answer in half a sentence, for a person."""
-        said = [self.message.rstrip(".") or "no answer", f"({self.status})" if self.status else ""]
-        return " ".join(part for part in said if part)
+        return f"{self.message.rstrip('.')} ({self.status})" if self.status else self.message
 
 
 def refuse_wrong_key(settings: Settings) -> None:
@@ -175,7 +175,7 @@ class Client:
             answer = self.call(what, params, of=of, key=key)
             tries = {"unknown": self.patience.unknown, "busy": self.patience.busy}.get(answer.outcome, 0)
             if answer.is_replayed or number >= tries:
-                return answer
+                return replace(answer, is_first=number == 1)
             self.pace.sleep(self.patience.pause(number, f"{what}|{of}|{key}"))
 
     def listed(self, what: str, params: Params | None = None, *, of: Ids = ()) -> Answer:
@@ -226,12 +226,16 @@ class Client:
             outcome = "rejected"
         else:  # no answer, one that can't be read, or one of a server that does not know itself
             outcome = "unknown"
+        if status is None:
+            said = f"no answer ({type(failure.__cause__ or failure).__name__})"
+        else:
+            said = next(iter(self.scrubbed(failure.user_message or "").splitlines()), "")
         return Answer(
             outcome,
             status=status,
             code=code,
             param=getattr(detail, "param", None),
-            message=next(iter(self.scrubbed(failure.user_message or "").splitlines()), ""),
+            message=said,
             request_id=failure.request_id,
             is_replayed=failure.headers.get("Idempotent-Replayed") == "true",
             is_limited=is_rate and code != "lock_timeout",

@@ -27,9 +27,10 @@ TABLES = {
     "books.outbox": """
         key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL, batch VARCHAR, customer VARCHAR,
         amount_minor BIGINT, currency VARCHAR, payload VARCHAR NOT NULL, payload_hash VARCHAR NOT NULL,
-        attempt INTEGER NOT NULL, idempotency_key VARCHAR NOT NULL, first_sent_at TIMESTAMP, key_sent_at TIMESTAMP,
-        doubted_at TIMESTAMP, state VARCHAR NOT NULL, state_reason VARCHAR, stripe_id VARCHAR, request_id VARCHAR,
-        response VARCHAR, stripe_account VARCHAR, PRIMARY KEY (key_mode, entry, name)""",
+        attempt INTEGER NOT NULL, idempotency_key VARCHAR NOT NULL,
+        first_sent_at TIMESTAMP, key_sent_at TIMESTAMP, last_sent_at TIMESTAMP, doubted_at TIMESTAMP,
+        state VARCHAR NOT NULL, state_reason VARCHAR, stripe_id VARCHAR, request_id VARCHAR, response VARCHAR,
+        stripe_account VARCHAR, PRIMARY KEY (key_mode, entry, name)""",
     # Which item a line went out in.
     "books.outbox_lines": """
         key_mode VARCHAR NOT NULL, line_id VARCHAR NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (key_mode, line_id)""",
@@ -57,7 +58,7 @@ _TYPES = {
     "payload_hash": "VARCHAR",
     "attempt": "INTEGER",
     "idempotency_key": "VARCHAR",
-    **dict.fromkeys(("first_sent_at", "key_sent_at", "doubted_at"), "TIMESTAMP"),
+    **dict.fromkeys(("first_sent_at", "key_sent_at", "last_sent_at", "doubted_at"), "TIMESTAMP"),
     **dict.fromkeys(("state", "state_reason", "stripe_id", "request_id", "response", "stripe_account"), "VARCHAR"),
 }
 _AT_ONCE = 1000
@@ -77,6 +78,7 @@ class Entry:
     attempt: int = 1
     first_sent_at: datetime | None = None  # under any key
     key_sent_at: datetime | None = None
+    last_sent_at: datetime | None = None  # under this one
     doubted_at: datetime | None = None  # when Stripe said that it does not know whether it did it
     state: State = "pending"
     state_reason: str | None = None
@@ -111,12 +113,12 @@ class Outbox:
     def read(self, condition: str = "true", values: Sequence[Any] = ()) -> list[Entry]:
         found = self.con.execute(
             f"""SELECT entry, name, customer, payload, batch, amount_minor, currency, attempt, first_sent_at,
-                key_sent_at, doubted_at, state, state_reason, stripe_id, request_id, response
+                key_sent_at, last_sent_at, doubted_at, state, state_reason, stripe_id, request_id, response
             FROM books.outbox AS outbox WHERE key_mode = ? AND ({condition}) ORDER BY customer, batch, name""",
             [self.key_mode, *values],
         ).fetchall()
         return [
-            Entry(kind, name, customer, json.loads(payload), *rest[:4], *map(_aware, rest[4:7]), *rest[7:])
+            Entry(kind, name, customer, json.loads(payload), *rest[:4], *map(_aware, rest[4:8]), *rest[8:])
             for kind, name, customer, payload, *rest in found
         ]
 
@@ -146,6 +148,7 @@ class Outbox:
             if it.key_sent_at is None:
                 it.state, it.key_sent_at = "sending", now
                 it.first_sent_at = it.first_sent_at or now
+            it.last_sent_at = now
         self.record(entries)
 
     def record(self, entries: Collection[Entry], events: Iterable[Event] = ()) -> None:
@@ -194,6 +197,7 @@ class Outbox:
             "idempotency_key": it.key,
             "first_sent_at": _text(it.first_sent_at),
             "key_sent_at": _text(it.key_sent_at),
+            "last_sent_at": _text(it.last_sent_at),
             "doubted_at": _text(it.doubted_at),
             "state": it.state,
             "state_reason": it.state_reason,

@@ -42,8 +42,11 @@ _LINES = """
     FROM books.lines n LEFT JOIN books.outbox_lines l ON l.key_mode = $mode AND l.line_id = n.line_id
     LEFT JOIN books.outbox o ON o.key_mode = $mode AND o.entry = 'item' AND o.name = l.name
     WHERE n.book = 'live' AND n.state = 'pending'
-      AND (l.name IS NULL OR (o.state = 'pending' AND o.attempt > 1))
+      AND (l.name IS NULL OR (o.state IN ('pending', 'parked') AND o.attempt > 1 AND o.key_sent_at IS NULL))
     ORDER BY n.created_as_of, n.period_start, n.account_id, n.subscription_id, n.charge, n.line_id"""
+
+# Items of which nothing came of an earlier attempt.
+_AGAIN = "entry = 'item' AND state IN ('pending', 'parked') AND attempt > 1 AND key_sent_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def prepare(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) ->
 
 
 def _prepared(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) -> Prepared:
-    again = {it.name: it for it in outbox.read("entry = 'item' AND state = 'pending' AND attempt > 1")}
+    again = {it.name: it for it in outbox.read(_AGAIN)}
     groups: dict[_Group, list[tuple[Line, str | None]]] = {}
     for *parts, created_as_of, name in outbox.con.execute(_LINES, {"mode": outbox.key_mode}).fetchall():
         line = _line(parts, created_as_of)

@@ -40,17 +40,26 @@ def plan(it: Entry, now: datetime) -> Plan:
     return "look"
 
 
-def looks_first(it: Entry, answer: Answer) -> bool:
-    """Whether an answer says too little, so that Stripe must be looked through before anything is believed."""
+def looks_first(before: Entry, it: Entry, answer: Answer) -> bool:
+    """Whether an answer says too little, so that Stripe must be looked through before anything is believed.
+
+    `before` is the entry as it was before this push; a refusal says what it says only of a first call.
+    """
     if answer.is_done or answer.outcome == "stop" or is_known(it, answer):
         return False
     return (
         answer.is_replayed
+        or (answer.outcome == "rejected" and not is_first(before, answer))
         or answer.status == 500
         or answer.code == "idempotency_error"
         or is_closed(answer)
         or it.entry == "finalise"
     )
+
+
+def is_first(before: Entry, answer: Answer) -> bool:
+    """Whether it is certain that no call under this key has come through without an answer."""
+    return before.key_sent_at is None and answer.is_first
 
 
 def is_closed(answer: Answer) -> bool:
@@ -105,9 +114,9 @@ def is_meant(it: Entry, match: dict[str, Any]) -> bool:
 
 def absent(it: Entry, answer: Answer | None, now: datetime) -> Outcome:
     """Nothing of the entry stands at Stripe, now. `answer` is what its call came to, if it was called just now."""
-    if answer is None and it.state == "sending" and it.key_sent_at and not it.doubted_at:
+    if answer is None and it.state == "sending" and it.last_sent_at and not it.doubted_at:
         # Nobody lived to hear the answer, so it may have been a 500. By a clock gone back its age is not known.
-        it = replace(it, doubted_at=it.key_sent_at if it.key_sent_at <= now else now)
+        it = replace(it, doubted_at=it.last_sent_at if it.last_sent_at <= now else now)
     elif answer and answer.status == 500:
         it = replace(it, doubted_at=it.doubted_at or now)
     if it.doubted_at and not now - it.doubted_at >= DOUBT:

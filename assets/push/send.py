@@ -37,6 +37,7 @@ class Sender:
     outbox: Outbox
     client: Client
     why_stopped: str | None = None
+    is_unreached: bool = False
     has_more: bool = False  # something proved not to be there, and may go out anew
     hours: Hours = field(default_factory=Hours)  # of meter events
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
@@ -135,8 +136,8 @@ class Sender:
         answer = self._call(it)
         self._heard(answer)
         if answer.outcome == "stop":  # said before anything is done under a key
-            return before, []
-        if rules.looks_first(it, answer):
+            return (before if rules.is_first(before, answer) else it), []
+        if rules.looks_first(before, it, answer):
             return self._look(it, answer, _Pages(it.first_sent_at))
         return rules.answered(it, answer)
 
@@ -149,7 +150,7 @@ class Sender:
         """Look for the entry at Stripe: what stands there counts, whatever was answered."""
         seen = self.hours.look(self.client, it) if it.entry == "event" else self._seen(it, pages)
         self._heard(seen)
-        if seen.outcome in ("unknown", "busy", "stop"):
+        if not seen.is_done and seen.code != "resource_missing":
             return replace(it, state_reason=f"Stripe could not be looked through: {seen.why}"), []
         if it.entry == "event":
             return self.hours.judged(it, answer, seen, self.outbox.clock())
@@ -176,10 +177,10 @@ class Sender:
     def _heard(self, answer: Answer) -> None:
         """Stop for everybody where nobody would be served."""
         if answer.outcome == "stop":
-            self.stop(answer.why)
+            self.stop(f"Stripe refuses the key: {answer.why}")
         self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
         if self._silent >= SILENCE:
-            self.stop(f"it can't be reached: {answer.why}")
+            self.stop(f"Stripe can't be reached: {answer.why}")
 
 
 def workers_for(client: Client) -> int:

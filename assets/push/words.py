@@ -121,8 +121,7 @@ def problems(found: Standing, why_stopped: str | None) -> list[str]:
     """What makes a push end with a failure, a sentence each: the night itself is in the books."""
     said = []
     if why_stopped:
-        waiting = found.waiting or lines(0)
-        said.append(f"Stripe stopped the push: {why_stopped}; {waiting} wait. Mend that, then run `tallyhouse push`.")
+        said.append(f"{why_stopped}; {found.waiting or lines(0)} wait. Once that is mended, run `tallyhouse push`.")
     elif found.waiting:
         said.append(f"{found.waiting} did not get through to Stripe; run `tallyhouse push` again in a while.")
     if found.in_doubt:

@@ -13,10 +13,10 @@ placed as (
         entries.subscription_id,
         entries.occurred_at,
         entries.cost as at_stake,
-        coalesce(entries.occurred_at >= slices.period_start and entries.occurred_at < slices.period_end, false) as is_inside
+        coalesce(entries.occurred_at < slices.period_end, false) as is_inside
     from {{ ref('int_ledger__new') }} as entries
-    asof left join slices
-        on entries.subscription_id = slices.subscription_id and entries.occurred_at >= slices.lookup_from
+    left join ({{ paged('slices') }}) as slices
+        on {{ falls_in('entries', 'slices') }}
 )
 
 select source, raw_file, raw_line, subscription_id, occurred_at, at_stake, 'no period holds this usage' as problem

@@ -1,43 +1,28 @@
--- Conservation from rows to windows: the pooled money of a period's rows is the money of its windows, and the windows of
--- refresh hold all of it but what lies after as_of. Costs agree exactly; a price may end beyond the 18th digit, and then each
--- window was rounded once, and so was the period here: half of that digit each is all that the two may differ by.
+-- Conservation from what was added up to windows: the pooled money of a period's usage is the money of its windows, and the
+-- windows of refresh hold all of it but what lies after as_of. Costs agree exactly; a price may end beyond the 18th digit, and
+-- then each window was rounded once, and so was the period here: half of that digit each is all that the two may differ by.
 {{ config(meta={'dagster': {'ref': {'name': 'int_usage__windows'}}}) }}
 
-with slices as (
-    select * from {{ ref('int_periods__slices') }}
-),
-
-scope as (
-    select distinct subscription_id, period_start from {{ ref('int_periods__scope') }}
-),
-
-entries as (
-    select *
-    from {{ ref('int_ledger__entries') }}
-    where
-        subscription_id in (select subscription_id from scope)
-        and occurred_at >= (select min(period_start) from scope)
-        and meter in (select meter from {{ ref('int_catalogue__charges') }} where is_pooled)
-),
-
-rated as (
-    {{ rated('entries', 'slices') }}
-),
-
-by_price as (
+with by_price as (
     select
-        rated.subscription_id,
-        rated.period_start,
-        rated.aggregate = 'cost' as is_cost,
-        rated.rate_num,
-        rated.rate_den,
-        sum(rated.cost) as cost,
-        coalesce(sum(rated.quantity), 0) as quantity,
-        if(is_cost, 0, count(distinct rated.window_no) + 1) as roundings
-    from rated
-    semi join scope on rated.subscription_id = scope.subscription_id and rated.period_start = scope.period_start
-    where rated.is_pooled and (rated.state = 'billable' or rated.is_counted_in_baseline)
-    group by rated.subscription_id, rated.period_start, is_cost, rated.rate_num, rated.rate_den
+        scope.subscription_id,
+        scope.period_start,
+        charges.aggregate = 'cost' as is_cost,
+        charges.rate_num,
+        charges.rate_den,
+        sum(added.cost) as cost,
+        coalesce(sum(added.quantity), 0) as quantity,
+        if(is_cost, 0, count(distinct added.window_no) + 1) as roundings
+    from {{ ref('int_usage__added') }} as added
+    inner join {{ ref('int_periods__scope') }} as scope on added.slice_no = scope.slice_no
+    inner join {{ ref('int_catalogue__charges') }} as charges
+        on
+            scope.catalog_id = charges.catalog_id
+            and scope.plan = charges.plan
+            and scope.version_from = charges.version_from
+            and added.meter = charges.meter
+    where charges.is_pooled
+    group by scope.subscription_id, scope.period_start, is_cost, charges.rate_num, charges.rate_den
 ),
 
 by_row as (

@@ -20,7 +20,8 @@ select
     coalesce(duplicates.duplicate, 0) as duplicate,
     files.ignored,
     coalesce(quarantine.quarantined, 0) as quarantined,
-    files.sha256
+    files.sha256,
+    {{ instant('files.landed_at') }} as landed_at
 from {{ source('landing', 'files') }} as files
 left join duplicates on files.source = duplicates.source and files.raw_file = duplicates.raw_file
 left join quarantine on files.source = quarantine.source and files.raw_file = quarantine.raw_file

@@ -14,15 +14,22 @@ periods as (
     where not reckoned.is_closed and not reckoned.is_closing and reckoned.period_start <= settings.as_of
 ),
 
+-- The terms in force last in the period decide.
+limits as (
+    select subscription_id, period_start, last(threshold order by slice_start) as threshold
+    from {{ ref('int_periods__slices') }}
+    group by all
+),
+
 final as (
     select
-        account_id,
-        subscription_id,
-        plan,
-        {{ instant('period_start') }} as period_start,
-        {{ instant('period_end') }} as period_end,
-        state,
-        currency,
+        periods.account_id,
+        periods.subscription_id,
+        periods.plan,
+        {{ instant('periods.period_start') }} as period_start,
+        {{ instant('periods.period_end') }} as period_end,
+        periods.state,
+        periods.currency,
         {{ shown('baseline') }} as baseline,
         {{ shown('usage') }} as usage,
         {{ shown('refresh') }} as refresh,
@@ -33,8 +40,10 @@ final as (
         {{ shown('minimum') }} as minimum,
         {{ shown('owed') }} as owed,
         billed_minor,
-        {{ instant('closed_at') }} as closed_at
+        {{ instant('closed_at') }} as closed_at,
+        {{ shown('limits.threshold') }} as threshold
     from periods
+    left join limits on periods.subscription_id = limits.subscription_id and periods.period_start = limits.period_start
 )
 
 select * from final

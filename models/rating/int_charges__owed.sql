@@ -8,25 +8,31 @@ metered as (
 ),
 
 -- A price is a row of straight pieces; the aggregate lies in the first one whose upper bound it does not pass.
+pieces as (
+    select
+        *,
+        max(up_to_units) over (
+            partition by catalog_id, plan, version_from, meter order by segment_no
+            rows between unbounded preceding and 1 preceding
+        ) as above_units
+    from {{ ref('int_catalogue__segments') }}
+),
+
 priced as (
     select
         metered.*,
-        segments.base,
-        segments.rate_num as segment_num,
-        segments.rate_den as segment_den
+        pieces.base,
+        pieces.rate_num as piece_num,
+        pieces.rate_den as piece_den
     from metered
-    left join {{ ref('int_catalogue__segments') }} as segments
+    left join pieces
         on
-            metered.catalog_id = segments.catalog_id
-            and metered.plan = segments.plan
-            and metered.version_from = segments.version_from
-            and metered.meter = segments.meter
-            and (segments.up_to_units is null or metered.units <= segments.up_to_units * metered.denominator)
-    qualify
-        row_number() over (
-            partition by metered.subscription_id, metered.period_start, metered.plan, metered.meter
-            order by segments.segment_no
-        ) = 1
+            metered.catalog_id = pieces.catalog_id
+            and metered.plan = pieces.plan
+            and metered.version_from = pieces.version_from
+            and metered.meter = pieces.meter
+            and (pieces.above_units is null or metered.units > pieces.above_units * metered.denominator)
+            and (pieces.up_to_units is null or metered.units <= pieces.up_to_units * metered.denominator)
 ),
 
 metered_owed as (
@@ -50,8 +56,8 @@ metered_owed as (
                                 0
                             ) as decimal(38, 18)
                         )
-                when digits = 15 then base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)', 15) }}
-                else base + {{ times_ratio('units', 'segment_num', '(segment_den * denominator)') }}
+                when digits = 15 then base + {{ times_ratio('units', 'piece_num', '(piece_den * denominator)', 15) }}
+                else base + {{ times_ratio('units', 'piece_num', '(piece_den * denominator)') }}
             end
             + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
         ) as owed,

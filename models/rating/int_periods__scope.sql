@@ -33,8 +33,9 @@ arrived as (
     union
     select slices.subscription_id, slices.period_start
     from {{ ref('int_ledger__new') }} as entries
-    asof inner join slices on entries.subscription_id = slices.subscription_id and entries.occurred_at >= slices.lookup_from
-    where slices.is_closed and entries.occurred_at < slices.period_end
+    inner join ({{ paged('slices') }}) as slices
+        on {{ falls_in('entries', 'slices') }}
+    where slices.is_closed
 ),
 
 final as (

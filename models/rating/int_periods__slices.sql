@@ -82,10 +82,11 @@ priced as (
 final as (
     select
         *,
-        row_number() over (partition by subscription_id, period_start order by slice_start) as slice_no,
+        -- One number for each, so that sums over millions of rows are grouped and joined by it.
+        row_number() over (order by subscription_id, period_start, slice_start) as slice_no,
         -- Usage is looked up by the slice that begins last before it; a period's first one serves from its start.
         if(
-            row_number() over (partition by subscription_id, period_start order by slice_start) = 1, period_start, slice_start
+            slice_start = min(slice_start) over (partition by subscription_id, period_start), period_start, slice_start
         ) as lookup_from
     from priced
 )

@@ -38,15 +38,14 @@ windows as (
 allowed as (
     select
         windows.*,
-        cast(
-            if(windows.window_start < slices.slice_end, slices.refresh_allowance * slices.seats, 0) as decimal(38, 18)
-        ) as allowance
+        cast(coalesce(slices.refresh_allowance * slices.seats, 0) as decimal(38, 18)) as allowance
     from windows
-    asof left join slices
+    left join slices
         on
             windows.subscription_id = slices.subscription_id
             and windows.period_start = slices.period_start
             and windows.window_start >= slices.slice_start
+            and windows.window_start < slices.slice_end
 ),
 
 final as (

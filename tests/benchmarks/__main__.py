@@ -1,7 +1,8 @@
 """`make bench`: what there is to measure, side by side in one run."""
 
-from tests.benchmarks import landing, pushing
+from tests.benchmarks import closing, landing, pushing
 
 if __name__ == "__main__":
     landing.main()
+    closing.main()
     pushing.main()

@@ -32,6 +32,8 @@ OBJECTS = _rows(
     ('{_, "note": [null, {"a": [null, {}]}]}', LANDED),
     ('{_, "note": "\\ud800"}', MALFORMED),  # half a surrogate pair
     ('{_, "note": "\\ud83d\\ude00"}', LANDED),
+    ('{_, "note": "\\ud800", "note": ""}', LANDED),  # which does not count, for another follows under its key
+    ('{_, "note": {"a": "\\ud800", "a": 1}}', LANDED),
     ('{_, "note": "a\tb"}', MALFORMED),  # a bare control character
     ('{_, "note": "a\\u0000b"}', LANDED),
     ("{_, 'note': 1}", MALFORMED),

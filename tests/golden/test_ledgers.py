@@ -12,6 +12,8 @@ import pytest
 from tests.golden.case import GOLDEN, Case, read_cases
 from tests.nights import Tables, published, run_night
 
+pytestmark = pytest.mark.xdist_group("ledgers")  # its workspaces are made once
+
 FATES = ("billed", "free", "held", "duplicate", "ignored", "pre_cutover", "expired")
 
 Row = Mapping[str, Any]

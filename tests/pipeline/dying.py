@@ -22,7 +22,8 @@ from orchestration import dbt
 from tests import nights
 
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.nights"])
+# The last two are what a night would otherwise load when it first hands rows to DuckDB.
+FORKING.set_forkserver_preload(["tests.nights", "pandas", "pyarrow.compute"])
 
 
 def night(workspace: Path, as_of: datetime, dies_before: int | None = None) -> list[str]:

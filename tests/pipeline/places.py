@@ -5,6 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import dagster as dg
+import pytest
+
+from assets import progress
 from tests.golden.case import GOLDEN, Case, read_cases
 
 #: Three nights: a close, a change of every catalogue and account file, an adjustment of what is closed.
@@ -14,6 +18,18 @@ CASE = "closed-with-its-price-list-terms-and-baseline"
 def case(name: str = CASE) -> Case:
     (found,) = read_cases(GOLDEN / f"{name}.yaml")
     return found
+
+
+def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process of its own would begin with: no home of Dagster's, nobody listening."""
+    for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(progress, "_listeners", [])
+
+
+def without_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster keeps what it did in memory: half of what a small night takes is writing it down."""
+    monkeypatch.setattr(dg.DagsterInstance, "get", dg.DagsterInstance.ephemeral)
 
 
 def copied(workspace: Path, to: Path) -> Path:

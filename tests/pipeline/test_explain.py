@@ -28,6 +28,8 @@ from tests.explaining import explained, line_ids, queried
 from tests.golden.case import Script, read_cases
 from tests.pipeline.places import bytes_below, case, copied
 
+pytestmark = pytest.mark.xdist_group("explain")  # its workspaces are made once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -17,6 +17,8 @@ from orchestration.jobs import every_night
 from tests import nights
 from tests.pipeline.places import case
 
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+
 ROOT = Path(__file__).resolve().parents[2]
 GRAPH = Path(__file__).with_name("graph.txt")
 

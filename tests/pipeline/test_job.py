@@ -11,39 +11,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import progress, publish
+from assets import publish, reader, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from orchestration import dbt
 from orchestration.cli import app
 from orchestration.run import night
 from tests import nights
-from tests.pipeline.places import bytes_below, case, copied, written_by_the_night
+from tests.pipeline.places import (
+    bytes_below,
+    case,
+    copied,
+    own_process,
+    without_history,
+    written_by_the_night,
+)
+
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process of its own would begin with: no home of Dagster's, nobody listening."""
-    for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
+    own_process(monkeypatch)
+    without_history(monkeypatch)
 
 
 @pytest.fixture(scope="module")
-def billed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A golden case played by the real job; copy it before you change it."""
-    workspace = tmp_path_factory.mktemp("billed") / "workspace"
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The first night of a golden case, by the command in a process of its own; and what it said."""
+    workspace = tmp_path_factory.mktemp("first") / "workspace"
+    as_of = case().script.before(1, workspace)
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", "nightly", "--as-of", format_instant(as_of), "--json"],
+        cwd=ROOT,
+        env={**os.environ, "TALLYHOUSE_WORKSPACE": str(workspace)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return workspace, done
+
+
+@pytest.fixture(scope="module")
+def billed(first: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The case played on: a night by the command, one as tests play it, one by the job; copy it before a change."""
+    workspace = copied(first[0], tmp_path_factory.mktemp("billed") / "workspace")
+    script = case().script
+    assert len(script.nights) == 3
+    nights.run_night(workspace, script.before(2, workspace))
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        case().script.play(workspace, lambda as_of: night(workspace, as_of))
+        own_process(patch)
+        night(workspace, script.before(3, workspace))
     return workspace
 
 
@@ -65,43 +93,33 @@ def test_the_job_is_the_night_that_tests_play(billed: Path, tmp_path: Path) -> N
     assert case().differences(tables) == []
 
 
-def test_a_second_run_of_a_night_changes_nothing(billed: Path, tmp_path: Path) -> None:
+def test_a_second_run_of_a_night_changes_nothing(billed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves its models compiled, so that whoever asks for a line the next morning does not wait for dbt."""
     workspace = copied(billed, tmp_path / "workspace")
     before, exports = nights.published(workspace), bytes_below(workspace / "published" / "exports")
+    compiled, kept = dbt.compiled_models(), tmp_path / "compiled.json"
+    monkeypatch.setattr(dbt, "_compiled_file", lambda: kept)
     assert nightly(workspace, LAST).exit_code == 0
     assert nights.published(workspace) == before
     assert bytes_below(workspace / "published" / "exports") == exports
+    assert json.loads(kept.read_text())["models"] == compiled
 
 
-def test_the_command_in_its_own_process_speaks_json(tmp_path: Path) -> None:
-    script = case().script
-    as_of = script.before(1, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration.cli", "nightly", "--as-of", format_instant(as_of), "--json"],
-        cwd=ROOT,
-        env={**os.environ, "TALLYHOUSE_WORKSPACE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def test_the_command_in_its_own_process_speaks_json(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    workspace, done = first
     assert (done.returncode, done.stderr) == (0, "")
     said = [json.loads(line) for line in done.stdout.splitlines()]
     steps = [one["event"] for one in said if one["event"] != "warning"]
     assert [step for step in steps if step in _STEPS] == _STEPS
     assert all(isinstance(one["message"], str) and one["message"] for one in said)
+    as_of = format_instant(case().script.nights[0])
+    assert {one["as_of"] for one in said} == {as_of}
+    assert {one["run_id"] for one in said if one["event"] not in ("night", "done")} == {f"night-{as_of}"}
     counts = {one["event"]: one for one in said}
-    assert counts["posted"]["usages"] == len(nights.published(tmp_path)["ledger"]) > 0
+    assert counts["posted"]["usages"] == len(nights.published(workspace)["ledger"]) > 0
 
 
-def test_a_night_leaves_its_models_compiled(billed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that whoever asks for a line the next morning does not wait for dbt."""
-    compiled, kept = dbt.compiled_models(), tmp_path / "compiled.json"
-    monkeypatch.setattr(dbt, "_compiled_file", lambda: kept)
-    night(copied(billed, tmp_path / "workspace"), NEXT)
-    assert json.loads(kept.read_text())["models"] == compiled
-
-
-_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "done"]
+_STEPS = ["night", "catalogue", "landed", "reckoned", "posted", "published", "reported", "done"]
 
 # --- what is refused -----------------------------------------------------------------------------------------------
 
@@ -182,7 +200,8 @@ def test_two_runs_at_once_are_refused_politely(billed: Path, tmp_path: Path) -> 
         holder.communicate()
     assert refused.exit_code == 1
     assert "the night of somebody else; wait until it has ended and run again" in refused.stderr
-    night(workspace, NEXT)  # the lock went with the process that held it
+    with warehouse.only_run(workspace, NEXT):  # the lock went with the process that held it
+        nights.run_night(workspace, NEXT)
 
 
 def test_a_missing_workspace_is_refused_and_not_made(tmp_path: Path) -> None:
@@ -255,6 +274,18 @@ def test_a_reader_keeps_the_night_it_opened(tmp_path: Path) -> None:
         said, _ = reader.communicate("now\n")
     assert said.splitlines() == [f"({len(one['ledger'])}, {len(one['runs'])})" for one in (old, new)]
     assert len(new["ledger"]) > len(old["ledger"]) > 0
+
+
+def test_every_table_and_column_says_what_it_is(billed: Path) -> None:
+    with reader.opened(billed) as con:
+        mute = con.execute("""
+            SELECT table_name, column_name FROM (
+                SELECT schema_name, table_name, '' AS column_name, comment FROM duckdb_tables()
+                UNION ALL SELECT schema_name, table_name, column_name, comment FROM duckdb_columns())
+            WHERE schema_name = 'billing' AND coalesce(comment, '') = ''""").fetchall()
+        assert mute == []
+        tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'billing'").fetchall()
+        assert {name for (name,) in tables} == set(publish.TABLES)
 
 
 def test_strange_names_reach_the_reader_as_they_are(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ from tests.golden.case import Script
 from tests.pipeline import dying
 from tests.pipeline.places import bytes_below, case, copied
 from tests.property.generate import Size, generate
+
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("KILLS", "9"))
@@ -36,16 +37,23 @@ def eve(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Script]:
     return workspace, script
 
 
+@pytest.fixture(scope="module")
+def whole(eve: tuple[Path, Script], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The workspace after that night, and the acts the night came to."""
+    workspace, script = eve
+    undisturbed = copied(workspace, tmp_path_factory.mktemp("whole") / "workspace")
+    return undisturbed, dying.night(undisturbed, script.nights[-1])
+
+
 def told(workspace: Path) -> tuple[nights.Tables, dict[str, bytes]]:
     exports = workspace / "published" / "exports"
     return nights.published(workspace), {file.name: file.read_bytes() for file in exports.glob("*.csv")}
 
 
-def test_killed_before_any_act(eve: tuple[Path, Script], tmp_path: Path) -> None:
+def test_killed_before_any_act(eve: tuple[Path, Script], whole: tuple[Path, list[str]], tmp_path: Path) -> None:
     workspace, script = eve
     before, as_of = nights.published(workspace), script.nights[-1]
-    undisturbed = copied(workspace, tmp_path / "undisturbed")
-    acts = dying.night(undisturbed, as_of)
+    undisturbed, acts = whole
     after = told(undisturbed)
     counts = after[0]["runs"][-1]["counts"]
     for table in ("ledger", "invoice_items"):
@@ -59,24 +67,19 @@ def test_killed_before_any_act(eve: tuple[Path, Script], tmp_path: Path) -> None
     step = max(1, len(acts) * 2 // KILLS)
     chosen = sorted({*range(0, len(acts), step), *_few(sorted(named), KILLS // 3)})
 
-    def kill(number: int) -> str | None:
+    def wrong_after(number: int) -> str | None:
         killed = copied(workspace, tmp_path / str(number))
         dying.night(killed, as_of, dies_before=number)
-        try:
-            if number <= commit and nights.published(killed) != before:
-                return "readers saw half a night"
-            dying.night(killed, as_of)
-        except AssertionError as failure:
-            return f"the night after: {failure}"
+        if number <= commit and nights.published(killed) != before:
+            return "readers saw half a night"
+        nights.run_night(killed, as_of)
         tables, exports = told(killed)
         wrong = [name for name in tables if tables[name] != after[0][name]]
         wrong += [name for name in after[1] if exports.get(name) != after[1][name]]
         leftovers = [path for path in bytes_below(killed / "published") if ".tmp" in path]
         return f"differ: {wrong}; left over: {leftovers}" if wrong or leftovers else None
 
-    with ThreadPoolExecutor(2) as pool:
-        results = dict(zip(chosen, pool.map(kill, chosen), strict=True))
-    failed = {f"{number} {acts[number][:200]}": found for number, found in results.items() if found}
+    failed = {f"{number} {acts[number][:200]}": found for number in chosen if (found := wrong_after(number))}
     assert not failed, "\n".join(f"killed before {act}: {found}" for act, found in failed.items())
     assert len(chosen) >= min(KILLS, len(acts)) // 2
 
@@ -85,14 +88,14 @@ def _few(numbers: list[int], most: int) -> list[int]:
     return numbers[:: max(1, len(numbers) // most)] + numbers[-1:]
 
 
-def test_what_a_killed_night_landed_keeps_its_landing(eve: tuple[Path, Script], tmp_path: Path) -> None:
+def test_what_a_killed_night_landed_keeps_its_landing(
+    eve: tuple[Path, Script], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
     """The next night takes over what the killed one has read, and says when it was read (SPEC §2: landed_at)."""
     workspace, script = eve
     as_of = script.nights[-1]
-    undisturbed = copied(workspace, tmp_path / "undisturbed")
-    acts = dying.night(undisturbed, as_of)
-    killed = copied(workspace, tmp_path / "killed")
-    dying.night(killed, as_of, dies_before=acts.index("execute BEGIN"))
+    undisturbed, killed = copied(whole[0], tmp_path / "undisturbed"), copied(workspace, tmp_path / "killed")
+    dying.night(killed, as_of, dies_before=whole[1].index("execute BEGIN"))
     later = as_of + timedelta(hours=2)
     for one in (undisturbed, killed):
         nights.run_night(one, later)
@@ -115,34 +118,33 @@ def golden_eve(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_real_process_killed(golden_eve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command itself, killed right after what it says: between landing and post, and between post and publish."""
+    """The command itself, killed right after what it says, twice in a row; the job then clears up after both."""
     as_of = case().script.nights[-1]
-    undisturbed = copied(golden_eve, tmp_path / "undisturbed")
+    undisturbed, workspace = copied(golden_eve, tmp_path / "undisturbed"), copied(golden_eve, tmp_path / "killed")
     nights.run_night(undisturbed, as_of)
+    kill(workspace, as_of, "landed")  # between landing and post
+    assert nights.published(workspace) == nights.published(golden_eve)
+    kill(workspace, as_of, "posted")  # between post and publish
+    assert nights.published(workspace) == nights.published(golden_eve)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    night(workspace, as_of)
+    assert told(workspace) == told(undisturbed)
 
-    def kill(word: str) -> Path:
-        workspace = copied(golden_eve, tmp_path / word)
-        command = [sys.executable, "-m", "orchestration.cli", "nightly", "--workspace", str(workspace)]
-        with subprocess.Popen(
-            [*command, "--as-of", format_instant(as_of)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(f"{word}:"):
-                    process.send_signal(signal.SIGKILL)
-            assert process.stderr is not None
-            errors = process.stderr.read()
-        assert process.returncode == -signal.SIGKILL, f"never came to {word}: {errors}"
-        return workspace
 
-    with ThreadPoolExecutor(2) as pool:
-        killed = list(pool.map(kill, ["landed", "posted"]))
-    for workspace in killed:
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        night(workspace, as_of)
-        assert told(workspace) == told(undisturbed)
+def kill(workspace: Path, as_of: datetime, word: str) -> None:
+    command = [sys.executable, "-m", "orchestration.cli", "nightly", "--workspace", str(workspace)]
+    with subprocess.Popen(
+        [*command, "--as-of", format_instant(as_of)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"{word}:"):
+                process.send_signal(signal.SIGKILL)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert process.returncode == -signal.SIGKILL, f"never came to {word}: {errors}"

@@ -7,12 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets import post, progress, verbs, warehouse
+from assets import post, verbs, warehouse
 from assets.night import Night
-from orchestration import dbt
 from orchestration.run import night
 from tests import nights
-from tests.pipeline.places import case
+from tests.pipeline.places import case, own_process, without_history
+
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
 CASE = case("duplicates-and-conflicts")
 AS_OF = CASE.script.nights[-1]
@@ -20,9 +21,8 @@ AS_OF = CASE.script.nights[-1]
 
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
+    own_process(monkeypatch)
+    without_history(monkeypatch)
 
 
 def counts(workspace: Path) -> list[tuple[object, ...]]:
@@ -52,9 +52,7 @@ def test_a_leak_in_posting_stops_the_night_before_anyone_reads(tmp_path: Path, m
     with warehouse.connect(tmp_path) as con:
         verbs.take_in(con, tmp_path, as_of)
         verbs.bring_in(con, tmp_path, as_of)
-        con.execute("CREATE SCHEMA night; CREATE SCHEMA billing")
-        for model in dbt.compiled_models().values():
-            con.execute(model)
+        nights.make_models(con)
     enter = post.STEPS["enter usage"]
     monkeypatch.setitem(
         post.STEPS, "enter usage", enter.replace("n.*", "n.* REPLACE (n.cost + 0.000000000000001 AS cost)")

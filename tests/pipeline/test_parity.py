@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import parity, progress, warehouse
+from assets import parity, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from orchestration.cli import app
@@ -21,7 +21,9 @@ from orchestration.dbt import compiled_models
 from tests import nights
 from tests.golden.case import catalogue_files, raw_files
 from tests.nights import run_night
-from tests.pipeline.places import bytes_below
+from tests.pipeline.places import bytes_below, own_process, without_history
+
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
 #: The switch is at midnight of May 20; the old side's totals run from the 18th up to it.
 BILL_FROM = datetime(2026, 5, 20, tzinfo=UTC)
@@ -55,9 +57,7 @@ LIVE: dict[str, Any] = {"workspace": {"bill_from": format_instant(BILL_FROM), "s
 
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
+    own_process(monkeypatch)
 
 
 def write(root: Path, usage: dict[str, str] | None = None, **changes: Any) -> Path:
@@ -322,7 +322,7 @@ BLOCKS = [
 @pytest.mark.parametrize(("more", "block"), BLOCKS)
 def test_what_blocks_is_named(tmp_path: Path, more: dict[str, str], block: str) -> None:
     write(tmp_path, agreeing(**more))
-    run_night(tmp_path, NIGHT)
+    run_night(tmp_path, NIGHT, is_published=False)
     assert [it for it in verdict(tmp_path).blocks if block in it] != []
 
 
@@ -354,14 +354,14 @@ def test_only_what_blocks_is_named(tmp_path: Path) -> None:
             }
         ),
     )
-    run_night(tmp_path, NIGHT)
+    run_night(tmp_path, NIGHT, is_published=False)
     assert verdict(tmp_path).blocks == []
 
 
 def test_a_switch_needs_an_instant_and_a_charge(tmp_path: Path) -> None:
     plan = {"charges": [{"meter": "units", "model": "per_unit", "price": "1"}]}
     write(tmp_path, agreeing(), workspace={}, plan=plan)
-    run_night(tmp_path, NIGHT)
+    run_night(tmp_path, NIGHT, is_published=False)
     told = verdict(tmp_path).blocks
     assert [it for it in told if "There is no bill_from" in it] != []
     assert [it for it in told if "no plan charges money" in it] != []
@@ -386,7 +386,7 @@ def test_a_baseline_is_billed_by_this_side_whatever_bill_from_says(tmp_path: Pat
         workspace={"bill_from": format_instant(BILL_FROM), "ledger_cutover": format_instant(BILL_FROM)},
         baselines="a1,2026-05-01T00:00:00Z,7.00",
     )
-    run_night(tmp_path, NIGHT)
+    run_night(tmp_path, NIGHT, is_published=False)
     found = verdict(tmp_path)
     (block,) = found.blocks
     assert "1 row (0.01 USD, first at 2026-05-19T10:20:00Z, of a1 for one) before bill_from are in a baseline" in block
@@ -395,7 +395,7 @@ def test_a_baseline_is_billed_by_this_side_whatever_bill_from_says(tmp_path: Pat
 
 def test_rows_held_may_still_land_on_either_side(tmp_path: Path) -> None:
     write(tmp_path, agreeing(**{"old/held.ndjson": "h 2026-05-19T10:00:00Z old_money 1 nobody"}))
-    run_night(tmp_path, NIGHT)
+    run_night(tmp_path, NIGHT, is_published=False)
     said = tallyhouse_says("cutover", "--check", "--workspace", tmp_path)
     assert said.exit_code == 0
     assert "spend: 1 row of biller held as unknown_account may still land on either side." in said.stdout
@@ -464,26 +464,19 @@ def test_a_book_that_was_live_before_parity_is_not_asked(tmp_path: Path) -> None
     assert decisions(tmp_path) == []
 
 
-def test_the_job_refuses_forces_and_warns(tmp_path: Path) -> None:
-    """The real night by the real command: an alert is a warning of shadow nights, and blocks the first live one."""
+def test_the_job_refuses_forces_and_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real night by the real command: an alert is a warning that blocks no night but the first live one."""
     alert = "m 2026-05-19T12:00:00Z money 5 a1\nn 2026-05-19T13:00:00Z money 5 a1"
     write(tmp_path, agreeing(**{"ev/more.ndjson": alert}))
-    shadow = tallyhouse_says("nightly", "--workspace", tmp_path, "--as-of", format_instant(BILL_FROM))
-    assert shadow.exit_code == 0, shadow.output
+    run_night(tmp_path, BILL_FROM, is_checked=True)
     warning = "warning: parity spend: 1 alert, the latest at 2026-05-19T13:00:00Z with 1 account too far apart"
-    assert warning in shadow.stderr
-    with dg.DagsterInstance.from_config(str(tmp_path / "warehouse" / "dagster")) as instance:
-        (record,) = instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(dg.AssetKey("int_parity__totals"), "parity_raises_no_alert"), limit=1
-        )
-        assert record.event is not None
-        evaluation: Any = record.event.get_dagster_event().event_specific_data
-        assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
 
     write(tmp_path, **LIVE)
     before = nights.published(tmp_path)
     again = ("nightly", "--workspace", tmp_path, "--as-of", "2026-05-20T03:00:00Z")
-    refused = tallyhouse_says(*again)
+    with monkeypatch.context() as patch:
+        without_history(patch)
+        refused = tallyhouse_says(*again)
     assert refused.exit_code == 1
     assert "refused: spend: 1 alert in the 24 h to 2026-05-20T00:00:00Z" in refused.stderr
     assert "--force, which is recorded" in refused.stderr
@@ -493,3 +486,10 @@ def test_the_job_refuses_forces_and_warns(tmp_path: Path) -> None:
     assert "go_live: forced, while 1 reason stood against it" in forced.stdout
     assert len(decisions(tmp_path)) == 1
     assert warning in forced.stderr  # the old side has stopped since, which is no alert
+    with dg.DagsterInstance.from_config(str(tmp_path / "warehouse" / "dagster")) as instance:
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey("int_parity__totals"), "parity_raises_no_alert"), limit=1
+        )
+        assert record.event is not None
+        evaluation: Any = record.event.get_dagster_event().event_specific_data
+        assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)

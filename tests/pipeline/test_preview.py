@@ -16,6 +16,8 @@ from tests import nights
 from tests.golden.case import read_cases
 from tests.pipeline.places import case, copied
 
+pytestmark = pytest.mark.xdist_group("preview")  # its workspaces are made once
+
 
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from tests import nights
 from tests.golden.case import catalogue_files, raw_files
 from tests.pipeline.places import bytes_below
 
+pytestmark = pytest.mark.xdist_group("refusals")  # its workspaces are made once
+
 NIGHT = datetime(2026, 6, 1, 1, tzinfo=UTC)
 POOLED = {"meter": "money", "pooled": "true"}
 
@@ -188,6 +190,31 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a negative price": (
         pro(charges=[{**CALLS, "price": "-1"}]),
         ("catalog/plans.yaml line 4: plans.pro.versions[0].charges[0].price is -1; write a number of zero or more."),
+    ),
+    "a minimum that no line can hold": (
+        pro(minimum="1000000000000000.01"),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: minimum is 1000000000000000.01; "
+            "write at most 1000000000000000."
+        ),
+    ),
+    "a baseline that no line can hold": (
+        {"baselines": "a1,2026-05-01T00:00:00Z,1000000000000000.01"},
+        "accounts/baselines.csv line 2: amount is 1000000000000000.01; write at most 1000000000000000.",
+    ),
+    "tiers beyond all money": (
+        pro(charges=[{"meter": "units", "model": "graduated", "tiers": [{"up_to": "9" * 18, "unit": "101"}, {}]}]),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: the tiers or packages of units reach "
+            "beyond 20 digits, where money ends; write smaller bounds, sizes or prices, or a smaller divide_by."
+        ),
+    ),
+    "a refresh beyond all money": (
+        pro(daily_refresh={"basis": "9" * 18, "rate": "1000"}),
+        (
+            "catalog/plans.yaml: plans.pro, version from 2020-01-01T00:00:00Z: daily_refresh.basis x rate reaches "
+            "beyond 20 digits, where money ends; write a smaller basis or rate."
+        ),
     ),
     "a price that is no number": (
         pro(charges=[{**CALLS, "price": "1,5"}]),

@@ -10,6 +10,7 @@ import pytest
 
 from assets import shown, verbs, warehouse
 from orchestration import dbt
+from tests import nights
 from tests.pipeline.places import case
 
 
@@ -20,9 +21,7 @@ def reckoned(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with warehouse.connect(tmp_path) as con:
         verbs.take_in(con, tmp_path, as_of)
         verbs.bring_in(con, tmp_path, as_of)
-        con.execute("CREATE SCHEMA night; CREATE SCHEMA billing")
-        for model in dbt.compiled_models().values():
-            con.execute(model)
+        nights.make_models(con)
         yield con
 
 

@@ -24,6 +24,8 @@ from tests.nights import Tables, play, published, run_night
 from tests.property.generate import FEATURES, Size, generate
 from tests.property.seeds import seeds
 
+pytestmark = pytest.mark.xdist_group("billing_laws")  # its workspaces are made once
+
 SMALL = Size(accounts=4, events=60, nights=2, days=60)
 WHERE = {"raw_file", "raw_line"}
 MONEY = ("daily_refresh", "periods", "charges", "invoice_items", "credits")

@@ -23,6 +23,8 @@ from tests.reference.catalogue import Catalogue, read_catalogue
 from tests.reference.exact import minor_unit
 from tests.reference.reading import files_below, matches, read_row, rows_of
 
+pytestmark = pytest.mark.xdist_group("ledgers_laws")  # its workspaces are made once
+
 SMALL = Size(accounts=4, events=60, nights=4, days=60)
 ENTERED = ("billed", "free", "pre_cutover", "expired")
 READ_BADLY = ("malformed", "missing_field", "bad_timestamp", "bad_number", "precision")

@@ -63,7 +63,7 @@ def chosen() -> list[tuple[str, str, str, str]]:
     # Every fault at two of the calls; crashes and delays go round, so that most pairs of all come up.
     calls, crashes, later = list(CALLS), list(CRASHES), list(LATER)
     return [
-        (fault, calls[(f + c) % 4], crashes[(f + f // 4 + 2 * c) % 4], later[(f + c + f // 3) % 3])
+        (fault, calls[(f + c + 2) % 4], crashes[(f + f // 4 + 2 * c) % 4], later[(f + c + f // 3 + 2) % 3])
         for f, fault in enumerate(FAULTS)
         for c in (0, 1)
     ]

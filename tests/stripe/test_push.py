@@ -144,14 +144,16 @@ def test_another_amount_at_stripe_is_never_sent_over(root: Path, stripe: Practic
 # --- what stops everything -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fault", "words"), [("unauthorized", "Invalid API Key"), ("forbidden", "permission")])
+@pytest.mark.parametrize(
+    ("fault", "words"), [("unauthorized", "Invalid API Key provided (401)"), ("forbidden", "required permissions")]
+)
 def test_a_key_that_is_refused_stops_the_whole_push(root: Path, stripe: PracticeStripe, fault: str, words: str) -> None:
     stripe.faults.add(Fault(fault, times=None, method="POST"))
     found = pushed(root, NOW)
     assert isinstance(found, Waiting)
-    assert "Stripe stopped the push" in str(found)
+    assert "Stripe refuses the key" in str(found)
     assert "4 lines wait" in str(found)
-    assert words
+    assert words in str(found)
     assert len([call for call in stripe.calls if call.method == "POST"]) <= 2  # one for each customer at most
     assert states(root) == {"pending": 4}
     assert rows(root, "SELECT count(*) FROM books.outbox WHERE first_sent_at IS NOT NULL") == [(0,)]
@@ -159,11 +161,37 @@ def test_a_key_that_is_refused_stops_the_whole_push(root: Path, stripe: Practice
     assert pushed(root, NOW) == {"sent": 4, "pending": 0, "parked": 0}
 
 
+def test_a_key_refused_after_a_call_without_an_answer_leaves_that_one_open(root: Path, stripe: PracticeStripe) -> None:
+    """The first try may have come through, so it is not forgotten with the second."""
+    stripe.faults.add(Fault("drop", method="POST", path="/v1/invoiceitems", customer="cus_1"))
+    stripe.faults.add(
+        Fault("unauthorized", method="POST", path="/v1/invoiceitems", customer="cus_1", after=1, times=None)
+    )
+    assert isinstance(pushed(root, NOW), Waiting)
+    stripe.faults.clear()
+    pushing.settle(root, stripe, NOW + timedelta(hours=25))
+    assert wrong(root, stripe) == []
+
+
+def test_a_listing_that_fails_proves_nothing(root: Path, stripe: PracticeStripe) -> None:
+    stripe.faults.add(Fault("drop", method="POST", path="/v1/invoiceitems", times=None))
+    assert isinstance(pushed(root, NOW), Waiting)
+    made = len(stripe.items())
+    assert made
+    stripe.faults.clear()
+    stripe.faults.add(Fault("refuse", method="GET", path="/v1/invoiceitems", times=None))
+    assert isinstance(pushed(root, NOW + timedelta(hours=25)), Waiting)
+    assert len(stripe.items()) == made, "sent again unseen"
+    stripe.faults.clear()
+    pushing.settle(root, stripe, NOW + timedelta(hours=50))
+    assert wrong(root, stripe) == []
+
+
 def test_stripe_out_of_reach_is_not_asked_for_every_line(root: Path, stripe: PracticeStripe) -> None:
     stripe.faults.add(Fault("reset", times=None))
     found = pushed(root, NOW)
     assert isinstance(found, Waiting)
-    assert "it can't be reached" in str(found)
+    assert str(found).startswith("Stripe can't be reached: no answer (ConnectionError); 4 lines wait.")
     assert len(stripe.calls) == pushing.PATIENCE.unknown
     assert states(root) == {"pending": 4}
 

@@ -81,3 +81,33 @@ def test_prices_that_sql_could_not_divide_exactly_do_not_fit() -> None:
     assert tariff.fits(Charge("gib", model="per_unit", price=Decimal("0.000016")), gib)
     assert tariff.fits(Charge("gib", model="per_unit", price=Decimal("0.000000123456789")), gib)
     assert not tariff.fits(Charge("gib", model="per_unit", price=Decimal("123456789012.123456789012345")), gib)
+
+
+def one_bound(unit: str = "0") -> tuple[Tier, ...]:
+    """A tier that ends as late as one can."""
+    return Tier(Decimal("9" * 18), Decimal(unit), Decimal(0)), Tier(None, Decimal(0), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    "charge, meter, has_room",
+    [
+        # 10^18 units at 99.9 come to less than 10^20.
+        (Charge("x", model="graduated", tiers=one_bound("99.9")), UNITS, True),
+        (Charge("x", model="graduated", tiers=one_bound("100.1")), UNITS, False),
+        # A bound of 10^18 is 10^29 before divide_by, and 10^38 in whole units: 128 bits end below twice that.
+        (Charge("x", model="volume", tiers=one_bound()), Meter("x", "sum", divide_by=Decimal(10**11)), True),
+        (Charge("x", model="volume", tiers=one_bound()), Meter("x", "sum", divide_by=Decimal(10**12)), False),
+        # Packages of a level are counted in microseconds, of at most a year.
+        (Charge("x", model="package", size=Decimal(10**15), price=Decimal(1)), Meter("x", "time_weighted"), True),
+        (Charge("x", model="package", size=Decimal(10**16), price=Decimal(1)), Meter("x", "time_weighted"), False),
+        # A size that is no whole number of units multiplies every aggregate.
+        (Charge("x", model="package", size=Decimal("1e-15"), price=Decimal(1)), UNITS, True),
+        (
+            Charge("x", model="package", size=Decimal("1e-15"), price=Decimal(1)),
+            Meter("x", "sum", divide_by=Decimal("1e-9")),
+            False,
+        ),
+    ],
+)
+def test_prices_leave_room_for_the_largest_aggregate(charge: Charge, meter: Meter, has_room: bool) -> None:
+    assert tariff.has_room(charge, meter) is has_room

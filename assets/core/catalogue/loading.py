@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 from assets.core import tariff
-from assets.core.catalogue import read_meters, read_parity, read_plans, read_sources, read_workspace
+from assets.core.catalogue import read_checks, read_meters, read_parity, read_plans, read_sources, read_workspace
 from assets.core.catalogue.account_checks import CHECKS
 from assets.core.catalogue.draft import Draft
 from assets.core.catalogue.models import SUMMABLE, Account, Baseline, Catalogue, ClosedPeriod, Meter, Plan, Settings
@@ -17,6 +18,9 @@ from assets.core.catalogue.problems import Problems, sentence, shown
 from assets.core.catalogue.read_accounts import BASELINES, read_accounts
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+
+# Of one amount that is billed as it stands: in minor units of any currency it leaves a line room for usage beside it.
+MOST_AT_ONCE = 10**15
 
 
 def load(
@@ -51,13 +55,15 @@ def load(
     is_settled = roots[read_workspace.FILE] is not None and len(problems) == before
 
     comparisons = read_parity.read_parity(workspace, meters, sources, plans, problems)
+    checks, notify = read_checks.read_checks(workspace, problems)
     rows = read_accounts(workspace, settings.currency, problems)
     closed = [period for period in closed if period.book == settings.stripe_mode]
     draft = Draft.of(settings, is_settled, plans, plans_called, rows, closed)
     for check in CHECKS:
         problems.mistakes.extend(check(draft))
     if not problems.mistakes:
-        problems.mistakes.extend(_prices_too_fine(plans_named, plans or {}, sound_meters))
+        problems.mistakes.extend(_prices_beyond(plans_named, plans or {}, sound_meters))
+    problems.mistakes.extend(_baselines_beyond(rows.baselines))
     if problems.mistakes:
         raise Refusal(problems)
 
@@ -83,19 +89,36 @@ def load(
         closed=tuple(closed),
         warnings=warnings,
         comparisons=comparisons,
+        checks=checks,
+        notify=notify,
     )
 
 
-def _prices_too_fine(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+def _prices_beyond(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
+    """Prices that leave no room to reckon with them exactly."""
     for plan in plans.values():
         for version in plan.versions:
+            place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
             for charge in version.charges:
                 if not tariff.fits(charge, meters[charge.meter]):
-                    place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
                     odd = (
                         f"the price of {charge.meter} and the meter's divide_by have too many digits to divide exactly"
                     )
                     yield sentence(place, odd, "give the price or divide_by fewer digits")
+                elif not tariff.has_room(charge, meters[charge.meter]):
+                    odd = f"the tiers or packages of {charge.meter} reach beyond 20 digits, where money ends"
+                    yield sentence(place, odd, "write smaller bounds, sizes or prices, or a smaller divide_by")
+            if version.minimum > MOST_AT_ONCE:
+                yield sentence(place, f"minimum is {version.minimum}", f"write at most {MOST_AT_ONCE}")
+            if Fraction(version.refresh_basis) * Fraction(version.refresh_rate) >= tariff.MOST:
+                odd = "daily_refresh.basis x rate reaches beyond 20 digits, where money ends"
+                yield sentence(place, odd, "write a smaller basis or rate")
+
+
+def _baselines_beyond(baselines: Iterable[Baseline]) -> Iterator[str]:
+    for row in baselines:
+        if abs(row.amount) > MOST_AT_ONCE:
+            yield sentence(f"{BASELINES} line {row.line}:", f"amount is {row.amount}", f"write at most {MOST_AT_ONCE}")
 
 
 def _digest(files: Iterable[Path]) -> str:

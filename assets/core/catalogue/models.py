@@ -20,6 +20,11 @@ TimeUnit: TypeAlias = Literal["s", "ms", "us"]
 Aggregate: TypeAlias = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted", "cost"]
 Model: TypeAlias = Literal["per_unit", "graduated", "volume", "package", "percentage"]
 Measure: TypeAlias = Literal["quantity", "cost"]
+Suite: TypeAlias = Literal["landed", "billed", "own"]
+CheckKind: TypeAlias = Literal["structure", "plausibility", "own"]
+Severity: TypeAlias = Literal["block", "warn"]
+Occasion: TypeAlias = Literal["stop", "failure"]
+Security: TypeAlias = Literal["none", "starttls", "tls"]
 EntityType: TypeAlias = Literal["user", "organization"]
 Interval: TypeAlias = Literal["month", "year"]
 
@@ -246,6 +251,55 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What must be true of a night before it enters the books: rows that must not be there, or an expectation."""
+
+    name: str
+    suite: Suite
+    kind: CheckKind
+    severity: Severity
+    about: str
+    table: str | None = None  # of the schema gate, or schema.table
+    finds: str | None = None  # a condition on it
+    sql: str | None = None  # or a whole query
+    expect: str | None = None  # or an expectation, with its arguments
+    arguments: tuple[tuple[str, object], ...] = ()
+    settings: tuple[tuple[str, Decimal], ...] = ()  # the numbers of `finds`
+    shows: tuple[str, ...] = ()
+    money: str = "at_stake"  # the column with the money of a row, if there is one
+    currency: str = "currency"
+    after_nights: int = 0
+    off_because: str | None = None  # None: it is on
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    url_env: str | None
+    url_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    to: tuple[str, ...]
+    sender: str
+    host: str
+    port: int
+    security: Security
+    user: str | None
+    password_env: str | None
+    password_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told when a night is stopped or fails."""
+
+    on: tuple[Occasion, ...] = ("stop", "failure")
+    webhook: Webhook | None = None
+    email: Email | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedPeriod:
     """A period that the books have closed; its bounds never change again."""
 
@@ -272,3 +326,5 @@ class Catalogue:
     closed: tuple[ClosedPeriod, ...]
     warnings: list[str]
     comparisons: dict[str, Comparison]
+    checks: tuple[Check, ...] = ()
+    notify: Notify = Notify()
