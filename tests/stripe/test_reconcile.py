@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 import stripe
 from typer.testing import CliRunner, Result
 
 from assets import progress, warehouse
+from assets.core.instants import format_instant
 from assets.practice import Fault, PracticeStripe
 from orchestration.cli import app
 from tests.nights import run_night
@@ -248,3 +250,29 @@ def test_shadow_has_nothing_to_compare(
     assert (found.exit_code, len(practice.calls)) == (0, before)
     (line,) = map(json.loads, found.stdout.splitlines())
     assert line["message"] == "nothing; in shadow mode nothing is sent, so there is nothing to compare"
+
+
+def test_the_night_compares_and_ends_badly_where_it_differs(
+    posted: dict[str, Path], tmp_path: Path, practice: PracticeStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real night by the real command: the check says so, the night is in the books, and whoever runs it is told."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    root = sent(posted, tmp_path, practice, "pending", monkeypatch)
+    client_of(practice).v1.invoice_items.delete(practice.items("cus_1")[0]["id"])
+    at(practice, NOW + timedelta(days=1), monkeypatch)
+    progress._listeners.clear()
+    as_of = format_instant(pushing.AS_OF + timedelta(days=1))
+    night = CliRunner().invoke(app, ["nightly", "--workspace", str(root), "--as-of", as_of])
+    assert night.exit_code == 1
+    assert "was sent, and Stripe does not have it: " in night.stdout
+    assert "reconciled: 2 customers compared in 2 reads; 2 differences between the books and Stripe" in night.stdout
+    assert "waiting: 2 differences between the books and Stripe; the night is in the books." in night.stderr
+    with dg.DagsterInstance.from_config(str(root / "warehouse" / "dagster")) as instance:
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey("reconciled"), "stripe_agrees_with_the_books"), limit=1
+        )
+    assert record.event is not None
+    evaluation: Any = record.event.get_dagster_event().event_specific_data
+    assert not evaluation.passed
+    with duckdb.connect(str(root / "published" / "tallyhouse.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM billing.reconciliation").fetchone() == (2,)
