@@ -1,4 +1,4 @@
-"""Who is told when a night is stopped or fails: a webhook and mail, asked with short patience; no night is lost for it."""
+"""Who is told when a night is stopped or fails: a webhook and mail, with short patience; no night is lost for it."""
 
 from __future__ import annotations
 
