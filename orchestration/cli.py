@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -176,7 +177,22 @@ app.add_typer(report.app, name="report")
 
 
 def main() -> None:
-    app()
+    code = 0
+
+    def leave() -> None:
+        # With Great Expectations loaded, DuckDB's binding fills the screen with what is "leaked" while Python takes itself
+        # apart. This handler, registered first, runs last: all is closed and flushed, so the process can simply end.
+        if "great_expectations" in sys.modules:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    atexit.register(leave)
+    try:
+        app()
+    except SystemExit as done:
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
+        raise
 
 
 if __name__ == "__main__":

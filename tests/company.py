@@ -1,7 +1,7 @@
-"""A company whose nights are all in order: weekdays and weekends, growth, noise, a little that is late, twice or taken back.
+"""A company whose nights are all in order: weekdays, growth, noise, a little that is late, comes twice or goes back.
 
-Everything follows from a seed. Each night the day before arrives, a file for each of three sources; whoever wants a defect
-changes what arrives before one night.
+Everything follows from a seed. Each night the day before arrives, a file for each of three sources; whoever wants a
+defect changes what arrives before one night.
 """
 
 from __future__ import annotations
@@ -90,7 +90,11 @@ CATALOG: dict[str, Any] = {
             "free": {
                 "priority": 0,
                 "versions": [
-                    {"from": "2026-01-01T00:00:00Z", "overage": False, "charges": [{"meter": "model_cost", "pooled": True}]}
+                    {
+                        "from": "2026-01-01T00:00:00Z",
+                        "overage": False,
+                        "charges": [{"meter": "model_cost", "pooled": True}],
+                    }
                 ],
             },
         }

@@ -208,6 +208,7 @@ def _opened(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
         if source is not None:  # it holds two engines, and an open one keeps everybody else from writing
             source.get_execution_engine().engine.dispose()
             source.get_engine().dispose()
+            context.data_sources.delete("warehouse")
         for event, listener in listeners:
             sa.event.remove(sa.Engine, event, listener)
 
