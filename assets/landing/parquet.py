@@ -122,13 +122,20 @@ def _is_instant(kind: Any) -> bool:
     return bool(pa.types.is_timestamp(kind)) and kind.tz is not None
 
 
+def _epoch_us(column: str, kind: Any) -> str:
+    """What lies past the microsecond is cut, as it is of a text; DuckDB's own cast would round it."""
+    if kind.unit == "ns":
+        return f"((epoch_ns({column}) - (epoch_ns({column}) % 1000 + 1000) % 1000) // 1000)"
+    return f"epoch_us(CAST({column} AS TIMESTAMPTZ))"
+
+
 def _is_bytes(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind)) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def _text(column: str, kind: Any) -> str:
     if _is_instant(kind):
-        instant = f"make_timestamp(epoch_us(CAST({column} AS TIMESTAMPTZ)))"
+        instant = f"make_timestamp({_epoch_us(column, kind)})"
         return f"strftime({instant}, '%Y-%m-%dT%H:%M:%S.%fZ')"
     if _is_bytes(kind):  # text that its writer did not call text
         return f"coalesce(try(decode({column})), CAST({column} AS VARCHAR))"

@@ -289,6 +289,21 @@ def test_a_naive_parquet_timestamp_has_no_offset() -> None:
         assert work.batch("reason, raw_text") == [("bad_timestamp", '{"id":"a","t":"1970-01-01 00:00:00"}')]
 
 
+def test_parquet_nanoseconds_are_cut() -> None:
+    instants = pa.array([1777777777123456789, -1, -1000, None], pa.timestamp("ns", "UTC"))
+    with bench() as work:
+        work.put(
+            {"1.parquet": parquet({"id": pa.array(["a", "b", "c", "d"]), "t": instants, "acct": pa.array(["a1"] * 4)})}
+        )
+        work.land(replace(LAKE, emits=(Emit("money", None, None, {}),)))
+        assert work.batch("occurred_at") == [
+            (at("2026-05-03 03:09:37.123456"),),
+            (at("1969-12-31 23:59:59.999999"),),
+            (at("1969-12-31 23:59:59.999999"),),
+            (None,),
+        ]
+
+
 def test_a_struct_names_nothing_in_parquet_either() -> None:
     row = {"id": pa.array([{"a": 1}]), "t": pa.array(["2026-05-02T00:00:00Z"]), "v": pa.array([1])}
     with bench() as work:
