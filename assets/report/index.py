@@ -9,11 +9,12 @@ import duckdb
 
 from assets.report import forms
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
-from assets.report.page import Report, Section
+from assets.report.page import Link, Report, Section
 from assets.report.published import nights
 from assets.rerate import rows
 
 FILE = "index.html"
+DOCS = "../data_docs/index.html"
 MOST_NIGHTS = 400
 
 
@@ -26,6 +27,7 @@ def report(con: duckdb.DuckDBPyConnection, folder: Path) -> Report:
         kind="index",
         title="Reports",
         eyebrow=f"As of the night of {forms.instant(last)}",
+        links=[Link(DOCS, "What the gate looked at, check by check")] if (folder / DOCS).exists() else [],
         headline=f"{forms.counted(len(found), 'night')} and {forms.counted(len(months), 'closed month')}.",
         sections=[
             section

@@ -199,3 +199,28 @@ def test_a_long_list_is_counted_and_summed_whole(demo: Path, tmp_path: Path) -> 
     assert shown.count("and 288 more") == shown.count("and 2,688 more") == 2
     accounts = text_of(report.folder(tmp_path) / "month-2026-05.html")
     assert re.search(r"and 2,688 more\s+2,688\s+42,828\.81", accounts)
+
+
+def test_the_gates_findings_are_told_with_the_money_at_stake(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "published", tmp_path / "published")
+    with duckdb.connect(str(tmp_path / "published" / "tallyhouse.duckdb")) as con:
+        con.execute("SET TimeZone = 'UTC'; DELETE FROM billing.checks")
+        for name, outcome, verdict, found, at_stake in [
+            ("lines_are_sums", "passed", "passes", 0, None),
+            ("bills_move_little", "failed", "warns", 3, '{"USD": "1234.565", "JPY": "20"}'),
+            ("usage_has_its_volume", "failed", "accepted", 1, None),
+            ("a_history_yet_to_come", "waiting", "passes", None, None),
+        ]:
+            con.execute(
+                """INSERT INTO billing.checks BY NAME
+                SELECT max(as_of) AS as_of, ? AS check_name, 'billed' AS suite, ? AS outcome, ? AS verdict,
+                       'About it.' AS about, 'What it found.' AS detail, ? AS rows_found, ?::JSON AS at_stake
+                FROM billing.runs""",
+                [name, outcome, verdict, found, at_stake],
+            )
+    page = text_of(report.write_night(tmp_path))
+    section = re.sub(r"\s+", " ", page[page.index("What was looked at") : page.index("For every day and meter")])
+    assert "billed what would be billed 4 1 1 1 1 –" in section  # all, passed, warned, accepted, waiting, off
+    assert "bills_move_little About it. warns What it found. 3 20.00 JPY · 1,234.57 USD" in section
+    assert "usage_has_its_volume" in section
+    assert "lines_are_sums" not in section
