@@ -180,7 +180,7 @@ def main() -> None:
     code = 0
 
     def leave() -> None:
-        # With Great Expectations loaded, DuckDB's binding fills the screen with what is "leaked" while Python takes itself
+        # With Great Expectations loaded, DuckDB fills the screen with what "leaked" while Python takes itself
         # apart. This handler, registered first, runs last: all is closed and flushed, so the process can simply end.
         if "great_expectations" in sys.modules:
             sys.stdout.flush()

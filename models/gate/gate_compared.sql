@@ -31,7 +31,11 @@ gaps as (
     select
         as_of,
         epoch(as_of) - epoch(lag(as_of) over (order by as_of)) as gap
-    from (select * from before union select * from judged) as nights
+    from (
+        select * from before
+        union
+        select * from judged
+    ) as nights
 ),
 
 -- A run by hand an hour after the night has hardly anything new; after a night left out there are two nights' files.

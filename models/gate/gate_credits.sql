@@ -17,7 +17,7 @@ before as (
 ),
 
 last_night as (
-    select * from before where as_of = (select max(as_of) from before)
+    select * from before qualify as_of = max(as_of) over ()
 ),
 
 used as (

@@ -9,6 +9,13 @@ seen as (
     {{ usage_seen() }}
 ),
 
+-- Each meter of a source, and the source as a whole.
+levels as (
+    select * from seen where meter is not null
+    union all by name
+    select * replace (cast(null as varchar) as meter) from seen
+),
+
 totals as (
     select
         landed_at,
@@ -16,10 +23,9 @@ totals as (
         meter,
         sum(usages) as usages,
         sum(negatives) as negatives
-    from seen
+    from levels
     where fate <> 'duplicate'
-    group by grouping sets ((landed_at, source, meter), (landed_at, source))
-    having meter is not null or grouping(meter) = 1
+    group by all
 ),
 
 pairs as (
@@ -95,10 +101,9 @@ money as (
         meter,
         currency,
         sum(amount) as amount
-    from seen
+    from levels
     where fate <> 'duplicate' and currency is not null
-    group by grouping sets ((landed_at, source, meter, currency), (landed_at, source, currency))
-    having meter is not null or grouping(meter) = 1
+    group by all
 ),
 
 -- The average of a few is no average; and costs of two currencies have none.

@@ -25,6 +25,10 @@ fates as (
     group by all
 ),
 
+kinds as (
+    select distinct source, fate from fates
+),
+
 usual as (
     select
         compared.judged_at,
@@ -33,7 +37,7 @@ usual as (
         sum(coalesce(fates.usages, 0)) / sum(totals.all_usages) as share
     from compared
     inner join totals on compared.as_of = totals.landed_at
-    inner join (select distinct source, fate from fates) as kinds on totals.source = kinds.source
+    inner join kinds on totals.source = kinds.source
     left join fates
         on totals.landed_at = fates.landed_at and kinds.source = fates.source and kinds.fate = fates.fate
     group by all
