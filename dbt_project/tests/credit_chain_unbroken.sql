@@ -1,4 +1,5 @@
--- Credit moves hand over hand: a movement begins where the last one ended, none leads below zero or above the grant, and
+-- Credit moves hand over hand: a movement begins where the last one ended, none leads below zero or above what
+-- was granted, and
 -- the uses are tonight's credit lines, one for one.
 {{ config(meta={'dagster': {'ref': {'name': 'int_credits__new'}}}) }}
 
@@ -20,7 +21,7 @@ chained as (
         lag(balance_after, 1, 0) over grants as balance_left,
         row_number() over grants as turn,
         first_value(kind) over grants as first_kind,
-        first_value(amount_minor) over grants as granted_minor
+        sum(amount_minor) filter (where kind = 'grant') over grants as granted_minor
     from movements
     window grants as (partition by grant_id order by movement_no)
 ),
@@ -35,7 +36,7 @@ broken as (
         or balance_after > granted_minor
         or movement_no <> turn
         or first_kind <> 'grant'
-        or (kind = 'grant') <> (turn = 1)
+        or (kind = 'grant' and amount_minor < 0)
         or (kind <> 'grant' and amount_minor >= 0)
 ),
 

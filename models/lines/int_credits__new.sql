@@ -18,18 +18,24 @@ balances as (
     select
         grant_id,
         sum(amount_minor) as balance,
-        bool_or(kind = 'grant') as is_granted,
+        sum(amount_minor) filter (where kind = 'grant') as granted,
         max(movement_no) as movements
     from posted
     group by grant_id
 ),
 
+-- A grant that the account files have raised since is granted the difference.
 granted as (
-    select grants.grant_id, grants.account_id, 'grant' as kind, grants.amount_minor, grants.granted_at as moved_at
+    select
+        grants.grant_id,
+        grants.account_id,
+        'grant' as kind,
+        grants.amount_minor - coalesce(balances.granted, 0) as amount_minor,
+        if(balances.granted is null, grants.granted_at, settings.as_of) as moved_at
     from grants
     cross join settings
     left join balances on grants.grant_id = balances.grant_id
-    where grants.granted_at <= settings.as_of and not coalesce(balances.is_granted, false)
+    where grants.granted_at <= settings.as_of and (balances.granted is null or grants.amount_minor > balances.granted)
 ),
 
 used as (

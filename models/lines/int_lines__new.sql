@@ -108,11 +108,13 @@ needs as (
     ) as periods
 ),
 
-used as (
-    select credits.grant_id, sum(credits.amount_minor) as used_minor
+moved as (
+    select
+        credits.grant_id,
+        sum(credits.amount_minor) as balance_minor,
+        sum(credits.amount_minor) filter (where credits.kind = 'grant') as granted_minor
     from {{ source('books', 'credits') }} as credits
     semi join settings on credits.book = settings.book
-    where credits.kind = 'use'
     group by all
 ),
 
@@ -127,10 +129,13 @@ balances as (
             ), 0
         ) as balance_from
     from (
-        select grants.*, grants.amount_minor + coalesce(used.used_minor, 0) as balance_minor
+        -- What the account files add to a grant counts, and so does what they take from it; what has lapsed is gone.
+        select
+            grants.*,
+            coalesce(moved.balance_minor, 0) + grants.amount_minor - coalesce(moved.granted_minor, 0) as balance_minor
         from {{ source('catalog', 'credit_grants') }} as grants
         cross join settings
-        left join used on grants.grant_id = used.grant_id
+        left join moved on grants.grant_id = moved.grant_id
         where grants.granted_at <= settings.as_of and settings.as_of < coalesce(grants.expires_at, timestamp 'infinity')
     ) as begun
     where balance_minor > 0

@@ -45,6 +45,7 @@ class Book:
     closes: dict[tuple[str, datetime], Close] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     periods: dict[tuple[str, datetime], Period] = field(default_factory=dict)  # every period ever billed
+    credits: list[dict[str, Any]] = field(default_factory=list)
 
     def billed_minor(self, period: Period, charge: str | None = None) -> int:
         """What was already billed for a charge, or for all charges, credits aside."""
@@ -56,8 +57,27 @@ class Book:
             and charge in (None, line.charge)
         )
 
-    def used_minor(self, grant_id: str) -> int:
-        return -sum(line.amount_minor for line in self.lines if line.charge == CREDIT_PREFIX + grant_id)
+    def moved_minor(self, grant_id: str, *kinds: str) -> int:
+        return sum(it["amount_minor"] for it in self.credits if it["grant_id"] == grant_id and it["kind"] in kinds)
+
+    def left_minor(self, grant: Grant) -> int:
+        """What the account files grant less what was used of it and what has lapsed."""
+        return grant.amount_minor + self.moved_minor(grant.grant_id, "use", "expire")
+
+    def move(self, grant: Grant, kind: str, amount_minor: int, at: datetime, line: Line | None = None) -> None:
+        balance = self.moved_minor(grant.grant_id, "grant", "use", "expire")
+        self.credits.append(
+            {
+                "grant_id": grant.grant_id,
+                "account_id": grant.account_id,
+                "kind": kind,
+                "amount_minor": amount_minor,
+                "balance_before": balance,
+                "balance_after": balance + amount_minor,
+                "line_id": line_id(line) if line else None,
+                "at": at,
+            }
+        )
 
 
 def reason_for(owed: Owed, book: Book, closing: bool) -> str:
@@ -120,12 +140,12 @@ def credit_lines(lines: list[Line], grants: tuple[Grant, ...], book: Book, as_of
     for grant in usable(grants, period.account_id, currency, as_of):
         if net <= 0:
             break
-        taken = min(net, grant.amount_minor - book.used_minor(grant.grant_id))
+        taken = min(net, book.left_minor(grant))
         if taken > 0:
             net -= taken
-            met.append(
-                _line(period, CREDIT_PREFIX + grant.grant_id, reason, -taken, currency, None, as_of, night, book)
-            )
+            line = _line(period, CREDIT_PREFIX + grant.grant_id, reason, -taken, currency, None, as_of, night, book)
+            book.move(grant, "use", -taken, as_of, line)
+            met.append(line)
     return met
 
 
@@ -143,37 +163,18 @@ def usable(grants: tuple[Grant, ...], account_id: str, currency: str, as_of: dat
     )
 
 
-def movements(grants: tuple[Grant, ...], book: Book, as_of: datetime) -> list[dict[str, Any]]:
-    """SPEC §8 `credits`: what was granted, used and let lapse, with the balance before and after."""
-    found = []
-    for grant in sorted(grants, key=lambda grant: grant.grant_id):
-        if grant.granted_at > as_of:
+def grant(grants: tuple[Grant, ...], book: Book, as_of: datetime) -> None:
+    """SPEC §8 `credits`: what was granted, also what was added to it since, and what has lapsed."""
+    for it in grants:
+        if it.granted_at > as_of:
             continue
-        steps: list[tuple[str, int, datetime, Line | None]] = [("grant", grant.amount_minor, grant.granted_at, None)]
-        steps += [
-            ("use", line.amount_minor, line.created_as_of, line)
-            for line in book.lines
-            if line.charge == CREDIT_PREFIX + grant.grant_id
-        ]
-        left = sum(amount for _, amount, _, _ in steps)
-        if grant.expires_at <= as_of and grant.expires_at != FOREVER and left > 0:
-            steps.append(("expire", -left, grant.expires_at, None))
-        balance = 0
-        for kind, amount, at, line in steps:
-            found.append(
-                {
-                    "grant_id": grant.grant_id,
-                    "account_id": grant.account_id,
-                    "kind": kind,
-                    "amount_minor": amount,
-                    "balance_before": balance,
-                    "balance_after": balance + amount,
-                    "line_id": line_id(line) if line else None,
-                    "at": at,
-                }
-            )
-            balance += amount
-    return found
+        is_new = not any(move["grant_id"] == it.grant_id for move in book.credits)
+        added = it.amount_minor - book.moved_minor(it.grant_id, "grant")
+        if is_new or added > 0:
+            book.move(it, "grant", added, it.granted_at if is_new else as_of)
+        left = book.moved_minor(it.grant_id, "grant", "use", "expire")
+        if it.expires_at <= as_of and it.expires_at != FOREVER and left > 0:
+            book.move(it, "expire", -left, it.expires_at)
 
 
 def line_id(line: Line) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from tests.reference.catalogue import Catalogue, read_catalogue
 from tests.reference.exact import Refusal
 from tests.reference.ledger import FUTURE_ALLOWANCE, RETRIED, Entry, Held, judge
-from tests.reference.lines import CREDIT_PREFIX, Book, Close, Line, credit_lines, line_id, movements, new_lines
+from tests.reference.lines import CREDIT_PREFIX, Book, Close, Line, credit_lines, grant, line_id, new_lines
 from tests.reference.periods import Period, default_periods, default_terms, is_default, month_of, open_periods
 from tests.reference.rating import Context, Owed, Rated, owed_now
 from tests.reference.reading import RawRow, files_below, matches, rows_of, sha256
@@ -198,6 +198,7 @@ class Reference:
         """SPEC §§3-6: per period the new lines, in the order of start and subscription; then the closes."""
         periods = self._periods(book, catalogue, as_of)
         self._withdraw_vanished(book, catalogue, periods, as_of)
+        grant(catalogue.grants, book, as_of)
         entries_of: dict[str, list[Entry]] = {}
         entries_by_account: dict[str, list[Entry]] = {}
         for entry in self.entries:
@@ -312,7 +313,7 @@ class Reference:
                 for charge, (quantity, amount) in owed.charges.items()
             ],
             invoice_items=[_item(line) for line in book.lines],
-            credits=movements(catalogue.grants, book, as_of),
+            credits=list(book.credits),
             quarantine=[
                 {
                     "source": held.row.source,
