@@ -57,7 +57,7 @@ _CHARGES = """\
           - {{meter: model_cost, pooled: true}}
           - {{meter: gb_seconds, model: per_unit, price: 0.0000{scale}6, pooled: true}}
           - {{meter: tokens, model: per_unit, price: 2.{scale}0, pooled: true}}
-          - {{meter: calls, model: graduated, tiers: [{{up_to: 100}}, {{up_to: 1000, unit: 0.0{scale}}}, {{unit: 0.002, flat: 1}}]}}
+          - {{meter: calls, model: graduated, tiers: [{{up_to: 999, unit: 0.0{scale}}}, {{unit: 0.002, flat: 1}}]}}
           - {{meter: messages, model: volume, tiers: [{{up_to: 500, unit: 0.0{scale}}}, {{unit: 0.005}}]}}
           - {{meter: exports, model: package, size: 10, price: 1.{scale}0, free_units: 5}}
           - {{meter: payouts, model: percentage, rate: 0.00{scale}, fixed: 0.01}}
@@ -119,7 +119,8 @@ def make(workspace: Path, rows: int, accounts: int, seed: int = 1) -> None:
                    coalesce(sum(quantity), 0) AS quantity, coalesce(sum(cost), 0) AS cost
             FROM books.ledger GROUP BY ALL;
             INSERT INTO landing.files BY NAME
-            SELECT raw_file, source, count(*) AS rows, 0 AS ignored, count(*) AS accepted, max(landed_at) AS landed_at
+            SELECT raw_file, source, count(*) AS rows, 0 AS ignored, count(*) AS accepted, 0 AS bytes,
+                   sha256(raw_file) AS sha256, 'ndjson' AS format, max(landed_at) AS landed_at
             FROM books.ledger GROUP BY ALL""")
         take_in(con, workspace, CLOSING)
         bring_in(con, workspace, CLOSING)
