@@ -145,7 +145,8 @@ def test_another_amount_at_stripe_is_never_sent_over(root: Path, stripe: Practic
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("unauthorized", "Invalid API Key provided (401)"), ("forbidden", "required permissions")]
+    ("fault", "words"),
+    [("unauthorized", "Invalid API Key provided (401)"), ("forbidden", "may not do that on this account (403)")],
 )
 def test_a_key_that_is_refused_stops_the_whole_push(root: Path, stripe: PracticeStripe, fault: str, words: str) -> None:
     stripe.faults.add(Fault(fault, times=None, method="POST"))
