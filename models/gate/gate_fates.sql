@@ -1,5 +1,6 @@
 -- Where tonight's usages ended other than in the period of a subscription - held for a reason, duplicate, expired, before
--- bill_from, free of charge, on the default plan - against the share that usually ends so. Money by currency; that of rows whose payer nobody knows is in the workspace's own.
+-- bill_from, free of charge, on the default plan - against the share that usually ends so. Money by currency; that of rows
+-- whose payer nobody knows is in the workspace's own.
 with settings as (
     select * from {{ source('catalog', 'settings') }}
 ),

@@ -67,7 +67,7 @@ final as (
         {{ shown(from_minor('1', 'currencies')) }} as minor,
         {{ shown('coalesce(tonight.gross, last_night.gross)') }} as gross,
         {{ shown('last_night.gross') }} as last_gross,
-        {{ shown('coalesce(tonight.owed, last_night.owed)') }} as at_stake
+        {{ shown('greatest(tonight.owed, last_night.owed)') }} as at_stake
     from tonight
     full join last_night
         on tonight.subscription_id = last_night.subscription_id and tonight.period_start = last_night.period_start

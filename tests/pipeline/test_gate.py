@@ -335,3 +335,22 @@ def test_dagsters_daemon_tells_of_its_own_runs(
     if webhook.told:
         assert webhook.told[0]["text"] == "Tallyhouse: the night of 2026-06-01 failed"
         assert "the books are wet" in webhook.told[0]["blocks"][1]["text"]["text"]
+
+
+def test_a_broken_law_stops_the_night_where_it_is_found(tmp_path: Path) -> None:
+    """dbt builds nothing on a model whose test has failed; the account is the same, and nobody can accept it."""
+    script = case().script
+    nights.run_night(tmp_path, script.before(1, tmp_path))
+    with warehouse.connect(tmp_path) as con:
+        con.execute("UPDATE books.received SET usages = usages + 1 WHERE rowid = 0")
+    before, published = books(tmp_path), bytes_below(tmp_path / "published")
+    second = script.before(2, tmp_path)
+    stopped = tallyhouse("nightly", "--workspace", tmp_path, "--as-of", format_instant(second))
+    assert stopped.exit_code == 1
+    assert "[structure, blocks] no_usage_leaks found 1 row" in stopped.stderr
+    assert "can't be accepted. Nothing but mending helps." in stopped.stderr
+    assert books(tmp_path) == before
+    assert bytes_below(tmp_path / "published") == published
+    refused = tallyhouse("gate", "--workspace", tmp_path, "--accept", "no_usage_leaks", "--because", "it is only one")
+    assert refused.exit_code == 1
+    assert "always blocks" in refused.stderr
