@@ -32,7 +32,7 @@ def play(workspace: Path, company: Company, count: int) -> list[str]:
     for number in range(1, count + 1):
         as_of = company.night(number).arrive(workspace)
 
-        def look(con: duckdb.DuckDBPyConnection, number: int = number, as_of=as_of) -> None:  # type: ignore[no-untyped-def]
+        def look(con: duckdb.DuckDBPyConnection, number: int = number, as_of=as_of) -> None:
             known = nights_known(con, as_of)
             lay_out(con)
             for check in shipped().values():
