@@ -14,16 +14,24 @@ last_slices as (
     group by all
 ),
 
--- All that a price list says, as one word: two that say the same are the same.
 charges as (
-    select plan, version_from, string_agg(cast(charges as varchar), '|' order by meter) as listed
-    from {{ source('catalog', 'charges') }} as charges
-    group by all
+    select * from {{ source('catalog', 'charges') }}
 ),
 
 segments as (
+    select * from {{ source('catalog', 'segments') }}
+),
+
+-- All that a price list says, as one word: two that say the same are the same.
+listed_charges as (
+    select plan, version_from, string_agg(cast(charges as varchar), '|' order by meter) as listed
+    from charges
+    group by all
+),
+
+listed_segments as (
     select plan, version_from, string_agg(cast(segments as varchar), '|' order by meter, segment_no) as listed
-    from {{ source('catalog', 'segments') }} as segments
+    from segments
     group by all
 ),
 
@@ -33,11 +41,13 @@ price_lists as (
         versions.version_from,
         md5(concat_ws(
             '|', versions.included, versions.refresh_allowance, versions.is_overage, versions.threshold, versions.minimum,
-            charges.listed, segments.listed
+            listed_charges.listed, listed_segments.listed
         )) as price_list
     from {{ source('catalog', 'plan_versions') }} as versions
-    left join charges on versions.plan = charges.plan and versions.version_from = charges.version_from
-    left join segments on versions.plan = segments.plan and versions.version_from = segments.version_from
+    left join listed_charges
+        on versions.plan = listed_charges.plan and versions.version_from = listed_charges.version_from
+    left join listed_segments
+        on versions.plan = listed_segments.plan and versions.version_from = listed_segments.version_from
 ),
 
 reckoned as (
