@@ -17,13 +17,13 @@ last_slices as (
 -- All that a price list says, as one word: two that say the same are the same.
 charges as (
     select plan, version_from, string_agg(cast(charges as varchar), '|' order by meter) as listed
-    from {{ source('catalog', 'charges') }}
+    from {{ source('catalog', 'charges') }} as charges
     group by all
 ),
 
 segments as (
     select plan, version_from, string_agg(cast(segments as varchar), '|' order by meter, segment_no) as listed
-    from {{ source('catalog', 'segments') }}
+    from {{ source('catalog', 'segments') }} as segments
     group by all
 ),
 
