@@ -115,10 +115,11 @@ def golden_eve(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_real_process_killed(golden_eve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command itself, killed right after what it says: between landing and post, and between post and publish."""
+    """The command itself, killed right after what it says: after landing, after the gate, and between post and publish."""
     as_of = case().script.nights[-1]
     undisturbed = copied(golden_eve, tmp_path / "undisturbed")
-    nights.run_night(undisturbed, as_of)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    night(undisturbed, as_of)  # with the gate, whose tables must be the same too
 
     def kill(word: str) -> Path:
         workspace = copied(golden_eve, tmp_path / word)
@@ -141,7 +142,7 @@ def test_the_real_process_killed(golden_eve: Path, tmp_path: Path, monkeypatch: 
         return workspace
 
     with ThreadPoolExecutor(2) as pool:
-        killed = list(pool.map(kill, ["landed", "posted"]))
+        killed = list(pool.map(kill, ["landed", "gate", "posted"]))
     for workspace in killed:
         monkeypatch.delenv("DAGSTER_HOME", raising=False)
         night(workspace, as_of)
