@@ -115,7 +115,7 @@ def golden_eve(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_real_process_killed(golden_eve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command itself, killed right after what it says: after landing, after the gate, and between post and publish."""
+    """The command itself, killed right after what it says: after landing, after the gate, before it publishes."""
     as_of = case().script.nights[-1]
     undisturbed = copied(golden_eve, tmp_path / "undisturbed")
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
