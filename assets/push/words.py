@@ -79,7 +79,22 @@ def first_push(con: duckdb.DuckDBPyConnection, settings: Settings) -> First:
     if events:
         whose = f"{counted(events, 'meter event')} of {counted(event_accounts, 'account')}"
         parts.append(f"{whose} and {counted(meters, 'meter')}, which Stripe rates")
-    return First(f"The first push to Stripe with a {settings.stripe_key} key: {'; '.join(parts)}.", facts)
+    question = f"The first push to Stripe with a {settings.stripe_key} key: {'; '.join(parts)}."
+    early = _before_bill_from(con, settings)
+    return First(f"{question} {early}" if early else question, facts)
+
+
+def _before_bill_from(con: duckdb.DuckDBPyConnection, settings: Settings) -> str:
+    """Usage before bill_from owes nothing, a minimum or a baseline does: a surprise to whoever billed it elsewhere."""
+    early = con.execute(
+        """SELECT currency, sum(amount_minor)::BIGINT, count(*) FROM billing.invoice_items
+        WHERE state = 'pending' AND period_end <= ? GROUP BY currency ORDER BY currency""",
+        [settings.bill_from],
+    ).fetchall()
+    if not early:
+        return ""
+    money = sums((currency, minor) for currency, minor, _ in early)
+    return f"Of these, {lines(sum(count for *_, count in early))}, {money}, are of periods that ended before bill_from."
 
 
 def standing(outbox: Outbox) -> Standing:

@@ -79,6 +79,12 @@ def test_a_push_that_nobody_confirms_is_refused(root: Path, practice: PracticeSt
     assert (practice.calls, decisions(root)) == ([], [])
 
 
+def test_lines_of_periods_before_bill_from_are_named_first(root: Path, practice: PracticeStripe) -> None:
+    rewritten(root, "catalog/workspace.yaml", "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z")
+    found = pushed(root, NOW, is_confirmed=False, is_asked=True)
+    assert "Of these, 4 lines, 14 JPY and 14.34 USD, are of periods that ended before bill_from. If" in str(found)
+
+
 def test_a_yes_is_remembered_with_what_it_was_about(root: Path, practice: PracticeStripe) -> None:
     questions: list[str] = []
     sent = pushed(root, NOW, is_confirmed=False, ask=lambda question: not questions.append(question))  # type: ignore[func-returns-value]
