@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from assets import report
-from assets.core.instants import format_instant
+from assets.core.instants import format_instant, parse_instant
+from data import DEMO
 from orchestration.dbt import compiled_models
 from orchestration.demo import play
 from tests import nights
@@ -21,16 +24,37 @@ CORRECTED = datetime(2026, 6, 10, 1, tzinfo=UTC)
 
 
 def played(factory: pytest.TempPathFactory) -> Path:
+    """As it is told: in shadow, and the last night live."""
+    return _once(factory, "demo", lambda workspace: play(workspace, _night))
+
+
+def played_in_shadow(factory: pytest.TempPathFactory) -> Path:
+    """All its nights in the shadow book."""
+    return _once(factory, "demo-in-shadow", _in_shadow)
+
+
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    workspace = shared / "demo"
-    with (shared / "demo.lock").open("w") as lock:
+    workspace = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not workspace.exists():
-            part = shared / "demo.part"
-            play(part, _night)
+            part = shared / f"{name}.part"
+            make(part)
             part.rename(workspace)
     return workspace
+
+
+def _in_shadow(workspace: Path) -> None:
+    story = YAML(typ="safe", pure=True).load(DEMO / "nights.yaml")["nights"]
+    shutil.copytree(DEMO, workspace)
+    for file in {file for night in story for file in night["arrives"]}:
+        (workspace / file).unlink()
+    for night in story:
+        for file in night["arrives"]:
+            shutil.copyfile(DEMO / file, workspace / file)
+        nights.run_night(workspace, parse_instant(str(night["as_of"])), is_published=night is story[-1])
 
 
 def _night(workspace: Path, as_of: datetime) -> None:

@@ -15,6 +15,10 @@ from tests.golden.case import GOLDEN, Case, read_cases
 CASE = "closed-with-its-price-list-terms-and-baseline"
 
 
+#: The tables of the books that say what a night was given, noted before it reads anything.
+NOTED = {"passes", "inputs", "input_texts"}
+
+
 def case(name: str = CASE) -> Case:
     (found,) = read_cases(GOLDEN / f"{name}.yaml")
     return found

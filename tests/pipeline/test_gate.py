@@ -26,7 +26,7 @@ from assets.notify import News, tell_people
 from orchestration.cli import app
 from orchestration.news import tell_people_of_failures
 from tests import nights
-from tests.pipeline.places import bytes_below, case
+from tests.pipeline.places import NOTED, bytes_below, case
 
 CHECKS: dict[str, Any] = {
     "no_line_is_over_a_cent": {
@@ -100,10 +100,6 @@ def configured(workspace: Path, checks: dict[str, Any], notify: dict[str, Any] |
 
 def tallyhouse(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
-
-
-# What a night was given is noted before it reads anything.
-NOTED = {"passes", "inputs", "input_texts"}
 
 
 def books(workspace: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ BEYOND: dict[str, tuple[dict[str, Any], str]] = {
             "plan": {"charges": [{**PER_UNIT, "price": "1000", "pooled": "true"}]},
             "usage": rows("units", NINES, f"-{NINES}"),
         },
-        "one usage of 'units' is worth some 1.0e+21, more than can be reckoned with; ",
+        "'units' comes to some 1.0e+21 USD, more than can be reckoned with; ",
     ),
     "a level over time": (
         {"plan": {"charges": [DISK]}, "usage": rows("disk", NINES)},

@@ -15,7 +15,7 @@ from assets import metrics, shown, warehouse
 from assets.night import Night
 from orchestration.jobs import measure_all_the_same
 from tests import nights
-from tests.demo import played
+from tests.demo import played_in_shadow
 from tests.pipeline import dying
 from tests.pipeline.places import case, copied
 
@@ -26,7 +26,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], Decimal]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return played(tmp_path_factory)
+    return played_in_shadow(tmp_path_factory)
 
 
 def read(workspace: Path) -> tuple[Samples, set[str]]:

@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from data import EXAMPLES
-from tests.demo import played
+from tests.demo import played_in_shadow
 
 pytestmark = pytest.mark.xdist_group("demo")  # its nights are played once
 
@@ -21,7 +21,7 @@ NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_a_notebook_runs(file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYHOUSE_WORKSPACE", str(played(tmp_path_factory)))
+    monkeypatch.setenv("TALLYHOUSE_WORKSPACE", str(played_in_shadow(tmp_path_factory)))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
     notebook = nbformat.read(file, as_version=4)

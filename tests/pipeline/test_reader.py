@@ -23,7 +23,7 @@ from assets import publish, reader
 from assets.core.refusal import Refusal
 from orchestration import examples
 from orchestration.cli import app
-from tests.demo import played
+from tests.demo import played_in_shadow
 from tests.pipeline.places import bytes_below
 
 pytestmark = pytest.mark.xdist_group("demo")  # its nights are played once
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return played(tmp_path_factory)
+    return played_in_shadow(tmp_path_factory)
 
 
 @pytest.fixture
