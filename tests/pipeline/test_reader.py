@@ -297,7 +297,7 @@ def test_the_shell_on_a_terminal(demo: Path, tmp_path: Path) -> None:
         ".columns runs",
         ".example late_corrections",
         ".nothing",
-        "select * from inv\t limit 0;",  # the Tab key finishes the only word that begins so
+        "select * from rounding_l\t limit 0;",  # the Tab key finishes the only word that begins so
         ".quit",
     ]
     with subprocess.Popen(
