@@ -139,7 +139,7 @@ def test_killed_before_any_act(eves: dict[str, Path], tmp_path: Path, collect: s
     failed = {}
     for number, act in enumerate(range(1, whole, KILL_EACH)):
         acts, found = killed(act, list(LATER.values())[number % 3])
-        # How many acts there are differs a little, with who of two workers comes first: one of the last may not come up.
+        # With who of two workers comes first, the number of acts differs a little: one of the last may not come up.
         assert acts < 0 or whole - 8 < acts <= act, "it lived"
         if found:
             failed[act] = found
