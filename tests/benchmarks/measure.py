@@ -64,7 +64,8 @@ def measured(command: Sequence[str], environment: Mapping[str, str] | None = Non
             raise Failed(f"ended: it held more than {MOST >> 30} GB of memory")
         if child.returncode:
             errors.seek(0)
-            raise Failed(f"{' '.join(command)} ended with {child.returncode}: {errors.read()[-2000:].strip()}")
+            why = f"{said.get('message', '')}\n{errors.read()[-2000:]}".strip()
+            raise Failed(f"{' '.join(command)} ended with {child.returncode}: {why}")
     busy = used.ru_utime + used.ru_stime + (_busy_of(beside) - before if beside else 0.0)
     return Cost(wall, busy, (sampler.peak or used.ru_maxrss * 1024) >> 20, steps, said)
 
