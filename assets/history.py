@@ -16,27 +16,12 @@ import duckdb
 
 Nights = dict[datetime, int]  # the nights of usage, and how much each has entered
 
-# Whatever changes how every usage reads: what the models say, and which book is told.
+# What the models say of a usage; whatever else it follows from is in the word of its stretch.
 _MARK = """
-    SELECT md5(concat_ws(chr(31), (SELECT sql FROM duckdb_views() WHERE schema_name = 'billing' AND view_name = 'ledger'
-                                   AND database_name = current_database()),
-                         (SELECT book FROM catalog.settings))) AS said"""
+    SELECT md5(sql) AS said FROM duckdb_views()
+    WHERE database_name = current_database() AND schema_name = 'billing' AND view_name = 'ledger'"""
 
-_STRETCHES = """
-    WITH prices AS (
-        SELECT catalog_id, plan, version_from,
-               md5(string_agg({'meter': meter, 'by': aggregate, 'num': rate_num, 'den': rate_den,
-                               'pooled': is_pooled}::VARCHAR, chr(31) ORDER BY meter)) AS prices
-        FROM night.int_catalogue__charges GROUP BY ALL
-    )
-    SELECT subscription_id, lookup_from AS from_at,
-           lead(lookup_from, 1, period_end) OVER (
-               PARTITION BY subscription_id, period_start ORDER BY lookup_from) AS until_at,
-           md5({'account': account_id, 'currency': currency, 'from': period_start, 'until': period_end,
-                'start': slice_start, 'end': slice_end, 'plan': plan, 'prices': prices,
-                'has_baseline': baseline IS NOT NULL, 'bill_from': bill_from,
-                'late': late_window_us, 'cutover': ledger_cutover}::VARCHAR) AS said
-    FROM night.int_periods__slices LEFT JOIN prices USING (catalog_id, plan, version_from)"""
+_STRETCHES = "SELECT subscription_id, from_at, until_at, said FROM night.int_periods__stretches"
 
 # Usage that no period holds is shown in its account's currency.
 _ACCOUNTS = "SELECT account_id, currency FROM catalog.accounts"
