@@ -74,7 +74,7 @@ def test_what_a_rule_of_the_models_stopped_stands_there_too(night: tuple[Path, J
     )
     with warehouse.connect(workspace) as con:
         stopped = judge(con, judged.as_of, [leak], is_first=True, report=REPORT)
-        with pytest.raises(Stopped, match="no_usage_leaks found 1 row, 12.50 EUR at stake") as refusal:
+        with pytest.raises(Stopped, match=r"no_usage_leaks found 1 row, 12\.50 EUR at stake") as refusal:
             refuse_stopped(con, stopped, workspace)
     assert REPORT in str(refusal.value)
     with look(workspace / REPORT) as sight:
