@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets import events, limits, parity, shown
+from assets.gate import docs
 from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
 from assets.night import Night
@@ -89,9 +90,17 @@ def _judge(night: Night, results: Iterable[Any]) -> None:
     if failed:
         raise dg.Failure(f"model {failed[0].node.name} failed: {failed[0].message}", allow_retries=False)
     built = {result.node.name for result in results if result.status == "success"}
+    has_failed = any(result.status in ("fail", "error") for result in results)
     with night.connect() as con:
-        if any(result.status in ("fail", "error") for result in results):
+        if has_failed:
             refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
             refuse_locked(con)
-        judged = judge(con, night.clock, findings(results), is_first=True, has_lines="gate_lines" in built)
+        judged = judge(
+            con,
+            night.clock,
+            findings(results),
+            is_first=True,
+            has_lines="gate_lines" in built,
+            report=docs.REPORT if has_failed else None,
+        )
         refuse_stopped(con, judged, night.root)

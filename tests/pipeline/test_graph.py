@@ -12,6 +12,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.core.catalogue.shipped_checks import shipped
+from assets.gate.asset import blocking
+from assets.night import days_of
 from orchestration.definitions import tallyhouse
 from orchestration.jobs import every_night
 from tests import nights
@@ -110,3 +113,22 @@ def test_a_partition_alone_runs_at_two_in_its_morning(
     assert {row["reason"] for row in tables["quarantine"]} == {"future"}  # the case's usage is of 2026
     (run,) = tables["runs"]
     assert run["as_of"] == datetime(2025, 6, 3, 2, tzinfo=UTC)
+
+
+def test_days_begin_with_the_first_night(tmp_path: Path) -> None:
+    assert days_of(tmp_path).get_first_partition_key() == "2020-01-01"  # none yet, so any may be the first
+    as_of = case("thirds-add-up").script.before(1, tmp_path)
+    nights.run_night(tmp_path, as_of)
+    days = days_of(tmp_path)
+    assert days.get_first_partition_key() == f"{as_of:%Y-%m-%d}"
+    assert not days.has_partition_key("2020-01-01")
+    assert days.has_partition_key(f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def test_what_stops_a_night_shows_as_blocking(definitions: dg.Definitions, tmp_path: Path) -> None:
+    graph = definitions.resolve_asset_graph()
+    shown = {key.name: graph.get(key).blocking for key in graph.asset_check_keys if key.asset_key.path == ["gate"]}
+    assert shown == {**{name: check.severity == "block" for name, check in shipped().items()}, "own_checks_pass": False}
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "checks.yaml").write_text("checks: {rows_held_stay_few: {severity: block}}")
+    assert blocking(tmp_path) == {name for name in shown if shown[name]} | {"rows_held_stay_few"}
