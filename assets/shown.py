@@ -177,7 +177,7 @@ def books(con: duckdb.DuckDBPyConnection) -> Metadata:
             ),
             "quarantine_by_reason": table(
                 con,
-                """SELECT reason, count(*) AS rows, sum(cost) AS cost, min(first_seen) AS since FROM books.quarantine
+                """SELECT reason, count(*) AS rows, sum(cost) AS cost, min(first_seen)::DATE AS since FROM books.quarantine
                 GROUP BY reason ORDER BY rows DESC, reason""",
             ),
             "lines_tonight": table(
@@ -269,7 +269,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        text = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
+        # Narrow, for a glance; what six digits would make nothing of is shown as it is.
+        text = f"{round(value, 6) or value:,f}" if isinstance(value, Decimal) else f"{value:,}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, datetime):  # as the warehouse keeps it, in UTC
         return f"{value:%Y-%m-%d %H:%M} UTC"

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from assets.core.catalogue.shipped_checks import shipped
 from assets.core.instants import format_instant
 from assets.core.page import Code, Text
 from assets.gate import docs, words
@@ -87,13 +88,27 @@ def _sections(con: duckdb.DuckDBPyConnection, judged: Judged, workspace: Path) -
         items: list[Item] = [Note(f"{_TITLES[check['verdict']]}{because}: it {words.what(check)}")]
         rows = rows_of(con, judged.as_of, name, SAMPLE)
         if rows:
-            sample = words.sample(check, rows)
-            columns = tuple(replace(column, title=column.title.replace("_", " ")) for column in sample.columns)
-            items.append(of_table(name, replace(sample, title=sample.title.rstrip(":"), columns=columns)))
+            items.append(_sample(check, rows))
         yield Section(name, name, check["about"], items)
     if judged.is_stopped:
         yield Section("what-to-do", "What to do", "", list(_steps(judged, workspace)))
     yield Section("checks", "Every check", "", [_every_check(judged)])
+
+
+def _sample(check: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
+    """The first rows, their money before what may be too wide for the page."""
+    known = shipped().get(check["check_name"])
+    money = (known.money if known else "at_stake", "currency")
+    sample = words.sample(check, rows)
+    titles = [column.title for column in sample.columns]
+    order = sorted(range(len(titles)), key=lambda at: money.index(titles[at]) if titles[at] in money else len(money))
+    shown = replace(
+        sample,
+        title=sample.title.rstrip(":"),
+        columns=tuple(replace(sample.columns[at], title=titles[at].replace("_", " ")) for at in order),
+        rows=[[row[at] for at in order] for row in sample.rows],
+    )
+    return of_table(check["check_name"], shown)
 
 
 def _steps(judged: Judged, workspace: Path) -> Iterator[Item]:

@@ -80,7 +80,7 @@ def test_what_a_rule_of_the_models_stopped_stands_there_too(night: tuple[Path, J
     with look(workspace / REPORT) as sight:
         assert reading.table(sight.page, "every-check").keys() == {"no_usage_leaks"}
         (row,) = reading.table(sight.page, "no_usage_leaks").values()
-        assert list(row.values()) == ["units", "EUR", "12.5"]
+        assert list(row.values()) == ["12.5", "EUR", "units"]
         assert "All that came in has an end." in sight.page.locator("#no_usage_leaks").inner_text()
         assert sight.page.locator(".warning").inner_text() in str(refusal.value).replace("\n", " ")
     assert sight.requests == [(workspace / REPORT).as_uri()]
