@@ -61,9 +61,11 @@ def parts(nights: Nights) -> list[Part]:
     return found
 
 
-def of_table(folder: Path, table: str, order: str) -> Iterator[Export]:
+def of_table(folder: Path, table: str, order: str | None = None) -> Iterator[Export]:
+    """A table as it stands, which is in order but for the ledger."""
+    query = f"FROM published.billing.{table}" + (f" ORDER BY {order}" if order else "")
     for suffix, options in FORMATS.items():
-        yield Export(folder / f"{table}.{suffix}", f"FROM published.billing.{table} ORDER BY {order}", options)
+        yield Export(folder / f"{table}.{suffix}", query, options)
 
 
 def of_ledger(folder: Path, nights: Nights, written: Collection[datetime], order: str) -> Iterator[Export]:

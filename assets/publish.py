@@ -115,7 +115,7 @@ def _exports(
         if table == "ledger":
             yield from exports.of_ledger(folder, nights, written, TABLES[table])
         else:
-            yield from exports.of_table(folder, table, TABLES[table])
+            yield from exports.of_table(folder, table)
 
 
 def _clone(file: Path, fresh: Path) -> None:

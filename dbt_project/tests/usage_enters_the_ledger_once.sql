@@ -13,6 +13,10 @@ entered as (
 )
 
 select {{ event_key('key_hi', 'key_lo') }} as event_key, count(*) as times
-from (select * from entering union all select * from entered)
+from (
+    select * from entering
+    union all
+    select * from entered
+) as usages
 group by key_hi, key_lo
 having count(*) > 1
