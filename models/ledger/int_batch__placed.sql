@@ -24,15 +24,12 @@ placed as (
         meters.meter is not null as is_meter_known,
         case
             when batch.account is not null then accounts.account_id
-            when batch.occurred_at < spans.to_at then spans.account_id
+            when spans.actor is not null then spans.account_id
             else own_defaults.account_id
         end as payer_id,
         case
-            when
-                terms.subscription_id is not null
-                and batch.occurred_at < coalesce(terms.ends_at, timestamp 'infinity')
-                then terms.subscription_id
-            when batch.account is null and batch.occurred_at < spans.to_at then spans.subscription_id
+            when terms.subscription_id is not null then terms.subscription_id
+            when spans.actor is not null then spans.subscription_id
             else 'default:' || coalesce(defaults.account_id, own_defaults.account_id)
         end as payer_subscription_id,
         settings.as_of
@@ -42,10 +39,17 @@ placed as (
     left join defaults on batch.account = defaults.account_id
     left join defaults as own_defaults on batch.account is null and batch.actor = own_defaults.account_id
     left join {{ source('catalog', 'meters') }} as meters on batch.meter = meters.meter
-    asof left join {{ source('catalog', 'terms') }} as terms
-        on batch.account = terms.account_id and batch.occurred_at >= terms.starts_at
-    asof left join {{ ref('int_payers__spans') }} as spans
-        on (case when batch.account is null then batch.actor end) = spans.actor and batch.occurred_at >= spans.from_at
+    -- Terms of an account never overlap, nor do an actor's spans: a usage meets one at most.
+    left join {{ source('catalog', 'terms') }} as terms
+        on
+            batch.account = terms.account_id
+            and batch.occurred_at >= terms.starts_at
+            and batch.occurred_at < coalesce(terms.ends_at, timestamp 'infinity')
+    left join {{ ref('int_payers__spans') }} as spans
+        on
+            (case when batch.account is null then batch.actor end) = spans.actor
+            and batch.occurred_at >= spans.from_at
+            and batch.occurred_at < spans.to_at
 ),
 
 final as (
