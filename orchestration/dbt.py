@@ -50,22 +50,23 @@ def _cache() -> Path:
 @cache
 def manifest_files() -> tuple[Path, Path]:
     """The parsed project, as dbt reads it back and as Dagster reads it; parsed now if it was never parsed as it is."""
-    kept = _cache()
-    packed, readable = (kept / f"manifest-{fingerprint()}{suffix}" for suffix in (".msgpack", ".json"))
+    target = _cache()
+    packed, readable = (kept("manifest", suffix) for suffix in (".msgpack", ".json"))
     if not (packed.exists() and readable.exists()):
         from dbt.cli.main import dbtRunner
 
-        kept.mkdir(parents=True, exist_ok=True)
-        parsed = dbtRunner().invoke(["parse", *_flags(kept), "--no-partial-parse", "--no-write-json"])
+        target.mkdir(parents=True, exist_ok=True)
+        parsed = dbtRunner().invoke(["parse", *_flags(target), "--no-partial-parse", "--no-write-json"])
         if not parsed.success:
             raise RuntimeError(f"dbt can't parse the project: {parsed.exception or parsed.result}")
         manifest: Any = parsed.result
-        _write(packed, manifest.to_msgpack())
-        _write(readable, json.dumps(manifest.writable_manifest().to_dict(omit_none=True), default=str).encode())
+        keep(packed, manifest.to_msgpack())
+        keep(readable, json.dumps(manifest.writable_manifest().to_dict(omit_none=True), default=str).encode())
     return packed, readable
 
 
-def _write(file: Path, content: bytes) -> None:
+def keep(file: Path, content: bytes) -> None:
+    """Whole, also where two processes do so at once."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     part.write_bytes(content)
     os.replace(part, file)
@@ -101,7 +102,12 @@ def _compiled() -> dict[str, dict[str, str]]:
 
 
 def _compiled_file() -> Path:
-    return _cache() / f"sql-{fingerprint()}.json"
+    return kept("sql", ".json")
+
+
+def kept(what: str, suffix: str) -> Path:
+    """A file about the project as it is now."""
+    return _cache() / f"{what}-{fingerprint()}{suffix}"
 
 
 def _keep_compiled(results: Any) -> None:
@@ -119,7 +125,7 @@ def _keep_compiled(results: Any) -> None:
         for it in results
         if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
     }
-    _write(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
+    keep(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
 
 
 def findings(results: Any) -> list[Finding]:
