@@ -1,6 +1,7 @@
 """What is published, as CSV and Parquet: one file a table, and of a long ledger one for every million rows or more.
 
-A part of the ledger holds whole nights. It is full with a million rows; what is entered after that begins the next one.
+A part of the ledger holds whole nights. It is full with a million rows; what is entered after that begins the next one,
+and so does a night that fills one alone.
 A full part is written again only if something in it reads otherwise, so a night writes what is new, however much there
 is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`.
 """
@@ -53,7 +54,7 @@ def parts(nights: Nights) -> list[Part]:
     """The nights of the ledger laid into parts, in order; the same nights make the same parts."""
     found: list[Part] = []
     for night, rows in sorted(nights.items()):
-        if found and found[-1].rows < FULL:
+        if found and found[-1].rows < FULL and rows < FULL:
             before = found.pop()
             found.append(Part(before.first, night, before.rows + rows))
         else:

@@ -29,28 +29,24 @@ _ACCOUNTS = "SELECT account_id, currency FROM catalog.accounts"
 _NOW = {"mark": _MARK, "stretches": _STRETCHES, "accounts": _ACCOUNTS}
 
 
-def bring_up(con: duckdb.DuckDBPyConnection, order: str) -> set[datetime]:
-    """Make published.billing.ledger say what billing.ledger says; the nights of the usage that was written."""
+def bring_up(con: duckdb.DuckDBPyConnection, order: str) -> tuple[Nights, set[datetime]]:
+    """Make published.billing.ledger say what billing.ledger says; all nights, and those whose usage was written."""
+    entered = _nights(con, "books.ledger")
     for table, query in _NOW.items():
         con.execute(f"CREATE OR REPLACE TEMP TABLE {table}_now AS {query}")
-    written = _add(con) if _continues(con) else None
+    written = _add(con, entered) if _continues(con) else None
     if written is None or not _is_whole(con):
         con.execute(f"CREATE OR REPLACE TABLE published.billing.ledger AS FROM billing.ledger ORDER BY {order}")
-        written = set(nights(con))
+        written = set(entered)
     con.execute("CREATE SCHEMA IF NOT EXISTS published.kept")
     for table in _NOW:
         con.execute(f"""
             CREATE OR REPLACE TABLE published.kept.{table} AS FROM {table}_now;
             DROP TABLE {table}_now""")
-    return written
+    return entered, written
 
 
-def nights(con: duckdb.DuckDBPyConnection) -> Nights:
-    """How much usage of each night is published."""
-    return _counted(con, "published.billing.ledger")
-
-
-def _counted(con: duckdb.DuckDBPyConnection, ledger: str) -> Nights:
+def _nights(con: duckdb.DuckDBPyConnection, ledger: str) -> Nights:
     found = con.execute(f"SELECT entered_at::TIMESTAMP AS night, count(*) FROM {ledger} GROUP BY night ORDER BY night")
     return dict(found.fetchall())
 
@@ -72,15 +68,15 @@ def _is_whole(con: duckdb.DuckDBPyConnection) -> bool:
     ).fetchall() == [(True,)]
 
 
-def _add(con: duckdb.DuckDBPyConnection) -> set[datetime] | None:
+def _add(con: duckdb.DuckDBPyConnection, entered: Nights) -> set[datetime] | None:
     """Write what is new or reads otherwise; the nights of it, or None where the books have less than is published."""
-    ours, theirs = nights(con), _counted(con, "books.ledger")
-    if not ours.keys() <= theirs.keys():
+    told = _nights(con, "published.billing.ledger")
+    if not told.keys() <= entered.keys():
         return None
-    new = {night for night, count in theirs.items() if ours.get(night) != count}
+    new = {night for night, count in entered.items() if told.get(night) != count}
     # Before anything is added, so that nothing is told twice.
     other = _read_otherwise(con, new)
-    if new & ours.keys():
+    if new & told.keys():
         con.execute(f"DELETE FROM published.billing.ledger WHERE {_of(new)}")
     if new:
         con.execute(f"INSERT INTO published.billing.ledger {_told(con, _of(new))}")

@@ -87,16 +87,16 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     con.execute(f"ATTACH {_text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
     try:
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
+        nights: history.Nights = {}
         written: set[datetime] = set()
         for table in tables:
             if table == "ledger":
-                written = history.bring_up(con, TABLES[table])
+                nights, written = history.bring_up(con, TABLES[table])
             else:
                 told = f"FROM billing.{table} ORDER BY {TABLES[table]}"
                 con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {told}")
         _comment(con, tables)
         rows = {table: _count(con, table) for table in tables}
-        nights = history.nights(con) if "ledger" in tables else {}
         files = list(_exports(target / "exports", tables, nights, written))
         exports.write(con, files)
     finally:

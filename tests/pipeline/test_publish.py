@@ -27,9 +27,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
     told: Written = []
     bring_up = history.bring_up
 
-    def noted(con: duckdb.DuckDBPyConnection, order: str) -> set[datetime]:
-        told.append(bring_up(con, order))
-        return told[-1]
+    def noted(con: duckdb.DuckDBPyConnection, order: str) -> tuple[history.Nights, set[datetime]]:
+        nights, written = bring_up(con, order)
+        told.append(written)
+        return nights, written
 
     monkeypatch.setattr(history, "bring_up", noted)
     return told
