@@ -1,4 +1,4 @@
-"""The Java that a Spark of our own runs on: the machine's, if it is one Spark takes, else the one that comes with pip."""
+"""The Java that a Spark of our own runs on: the machine's where Spark takes it, else the one that comes with pip."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The Spark that a night runs on: a session inside this process, or the cluster that SPARK_REMOTE names (Spark Connect).
+"""The Spark that a night runs on: a session inside this process, or the cluster behind SPARK_REMOTE (Spark Connect).
 
-Either way the engine is set the same: ANSI rules, so that nothing overflows in silence; UTC and instants without a zone, as
-the warehouse keeps them.
+Either way the engine is set the same: ANSI rules, so that nothing overflows in silence; UTC, and instants without a
+zone, as the warehouse keeps them.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _opened(scratch: Path) -> SparkSession:
         from pyspark.sql import SparkSession
     except ImportError:
         raise Refusal(
-            "engine: spark needs pyspark, which is not installed here: install tallyhouse[spark], or set engine: duckdb "
-            "in catalog/workspace.yaml."
+            "engine: spark needs pyspark, which is not installed here: install tallyhouse[spark], "
+            "or set engine: duckdb in catalog/workspace.yaml."
         ) from None
     where = remote()
     if where:
