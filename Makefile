@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint format bench setup setup-dev browser lock clean python
+.PHONY: help run ui test lint format bench setup setup-dev setup-bench browser lock clean python
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -41,7 +41,7 @@ format: setup-dev ## mend what ruff and sqlfluff can mend by themselves
 	@$(BIN)/ruff format
 	@$(BIN)/sqlfluff fix --disable-progress-bar --processes 0 models
 
-bench: setup-dev ## the benchmark, as a table of ratios
+bench: setup-bench ## the benchmark, as a table of ratios
 	@$(BIN)/python -m tests.benchmarks
 
 setup: python
@@ -49,6 +49,9 @@ setup: python
 
 setup-dev: python
 	@"$(PYTHON)" requirements/install.py dev
+
+setup-bench: python
+	@"$(PYTHON)" requirements/install.py bench
 
 python:
 	@test -n "$(PYTHON)" || { echo "Tallyhouse needs Python 3.11, 3.12 or 3.13, and none is on the PATH: install one, or name it as in \`make PYTHON=/path/to/python3.12 run\`." >&2; exit 1; }
@@ -64,13 +67,14 @@ browser:
 	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends chromium fonts-dejavu-core; } >/dev/null </dev/null; \
 	  else echo "No Chromium here: the browser tests will be skipped." >&2; fi; }
 
-# The dev lock first, the runtime's after it and out of it, so that both hold the same versions.
+# The dev lock first, the others after it and out of it, so that all hold the same versions.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: setup-dev ## resolve the dependencies of pyproject.toml anew (UPGRADE=1: the newest that it allows)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --output-file requirements/dev.lock
-	@rm -f requirements/runtime.lock
+	@rm -f requirements/runtime.lock requirements/bench.lock
 	@$(COMPILE) pyproject.toml --extra build --constraint requirements/dev.lock --output-file requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra bench --constraint requirements/dev.lock --output-file requirements/bench.lock
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove the environment and everything that runs made here
