@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(SUPPORTED)' >/dev/null 
 
 BIN := .venv/bin
 PYTEST ?=
+BENCH ?=
 
 # No library here may tell its makers that it runs (dagster, dbt, everything that honours the last one).
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -16,7 +17,7 @@ export DO_NOT_TRACK := 1
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint format bench setup setup-dev browser lock clean python
+.PHONY: help run ui test lint format bench setup setup-dev setup-bench postgres browser lock clean python
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -41,14 +42,25 @@ format: setup-dev ## mend what ruff and sqlfluff can mend by themselves
 	@$(BIN)/ruff format
 	@$(BIN)/sqlfluff fix --disable-progress-bar --processes 0 models
 
-bench: setup-dev ## the benchmark, as a table of ratios
-	@$(BIN)/python -m tests.benchmarks
+bench: setup-bench postgres ## the benchmark, as ratios and a page with plots; BENCH="--size 50" for more
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 setup: python
 	@"$(PYTHON)" requirements/install.py runtime
 
 setup-dev: python
 	@"$(PYTHON)" requirements/install.py dev
+
+setup-bench: python
+	@"$(PYTHON)" requirements/install.py bench
+
+# One of those the benchmark compares with. As root on Debian it is installed if missing; elsewhere it is left out.
+postgres:
+	@ls -d /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing PostgreSQL for the benchmark …" >&2; \
+	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends postgresql; } >/dev/null </dev/null; \
+	  else echo "No PostgreSQL here: the benchmark leaves it out." >&2; fi; }
 
 python:
 	@test -n "$(PYTHON)" || { echo "Tallyhouse needs Python 3.11, 3.12 or 3.13, and none is on the PATH: install one, or name it as in \`make PYTHON=/path/to/python3.12 run\`." >&2; exit 1; }
@@ -64,13 +76,14 @@ browser:
 	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends chromium fonts-dejavu-core; } >/dev/null </dev/null; \
 	  else echo "No Chromium here: the browser tests will be skipped." >&2; fi; }
 
-# The dev lock first, the runtime's after it and out of it, so that both hold the same versions.
+# The dev lock first, the others after it and out of it, so that all hold the same versions.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: setup-dev ## resolve the dependencies of pyproject.toml anew (UPGRADE=1: the newest that it allows)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --output-file requirements/dev.lock
-	@rm -f requirements/runtime.lock
+	@rm -f requirements/runtime.lock requirements/bench.lock
 	@$(COMPILE) pyproject.toml --extra build --constraint requirements/dev.lock --output-file requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra bench --constraint requirements/dev.lock --output-file requirements/bench.lock
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove the environment and everything that runs made here

@@ -18,9 +18,9 @@ PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
 
 
-def _flags(target: Path) -> list[str]:
+def _flags(at: Path, target: str) -> list[str]:
     return [
-        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target),
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(at), "--target", target,
         "--log-level-file", "none", "--log-level", "none", "--no-version-check", "--no-use-colors",
     ]  # fmt: skip
 
@@ -48,15 +48,15 @@ def _cache() -> Path:
 
 
 @cache
-def manifest_files() -> tuple[Path, Path]:
+def manifest_files(target: str = "duckdb") -> tuple[Path, Path]:
     """The parsed project, as dbt reads it back and as Dagster reads it; parsed now if it was never parsed as it is."""
     kept = _cache()
-    packed, readable = (kept / f"manifest-{fingerprint()}{suffix}" for suffix in (".msgpack", ".json"))
+    packed, readable = (kept / f"manifest-{target}-{fingerprint()}{suffix}" for suffix in (".msgpack", ".json"))
     if not (packed.exists() and readable.exists()):
         from dbt.cli.main import dbtRunner
 
         kept.mkdir(parents=True, exist_ok=True)
-        parsed = dbtRunner().invoke(["parse", *_flags(kept), "--no-partial-parse", "--no-write-json"])
+        parsed = dbtRunner().invoke(["parse", *_flags(kept, target), "--no-partial-parse", "--no-write-json"])
         if not parsed.success:
             raise RuntimeError(f"dbt can't parse the project: {parsed.exception or parsed.result}")
         manifest: Any = parsed.result
@@ -156,8 +156,8 @@ def _about(node: Any) -> str:
     return first + point.strip()
 
 
-def invoke(workspace: Path, command: str, *options: str) -> Any:
-    """Any dbt command on the workspace's warehouse, in this process; the results node by node."""
+def invoke(workspace: Path, command: str, *options: str, target: str = "duckdb") -> Any:
+    """Any dbt command on the workspace's warehouse, or on this process's Spark; the results node by node."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
@@ -165,8 +165,8 @@ def invoke(workspace: Path, command: str, *options: str) -> Any:
     os.environ["TALLYHOUSE_WAREHOUSE"] = str(warehouse.path(workspace))
     os.environ["TALLYHOUSE_SPILL"] = warehouse.settings(workspace)["temp_directory"]
     os.environ["TALLYHOUSE_MEMORY"] = warehouse.settings(workspace)["memory_limit"]
-    manifest = Manifest.from_msgpack(manifest_files()[0].read_bytes())
-    flags = _flags(warehouse.path(workspace).parent / "dbt")
+    manifest = Manifest.from_msgpack(manifest_files(target)[0].read_bytes())
+    flags = _flags(warehouse.path(workspace).parent / "dbt", target)
     try:
         done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
     finally:

@@ -48,10 +48,10 @@ def into_spark(
     for schema in SOURCES:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema}")
     for name in _sources(con) if names is None else names:
-        columns = _columns(con, name)
+        columns = columns_of(con, name)
         file = at / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
-        carried = ", ".join(_carried(column, kind) for column, kind in columns.items())
+        carried = ", ".join(carried_column(column, kind) for column, kind in columns.items())
         con.execute(f"COPY (SELECT {carried} FROM {name}) TO '{file}' (FORMAT parquet)")
         declared = ", ".join(f"`{column}` {spark_type(kind)}" for column, kind in columns.items())
         spark.sql(f"DROP TABLE IF EXISTS {name}")
@@ -93,11 +93,11 @@ def _sources(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for (name,) in tables.fetchall()]
 
 
-def _columns(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+def columns_of(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
     return {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {name}").fetchall()}
 
 
-def _carried(column: str, kind: str) -> str:
+def carried_column(column: str, kind: str) -> str:
     match kind:
         case "HUGEINT":
             return f'CAST("{column}" AS DECIMAL(38, 0)) AS "{column}"'

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.closing [--rows 10000000] [--accounts 20000] [--rounds 3] [--directory DIR]
 
-Both read the same ledger and catalogue (tests/benchmarks/month.py) in the same DuckDB with a night's own settings. The
+Both read the same ledger and catalogue (every rule there is) in the same DuckDB with a night's own settings. The
 models are those of models/ledger, rating and lines, as a night runs them; the query is closing_by_hand.sql. They run in
 turn, each in a process of its own, and their lines must be equal to the last cent. What a night does besides (its other
 models, the checks, posting, publishing) is measured once at the end. Read the ratios, not the seconds; and of a busy
@@ -14,13 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +26,8 @@ import duckdb
 from assets import publish, warehouse
 from assets.post import post
 from orchestration import dbt
-from tests.benchmarks import month
+from tests.benchmarks import companies, workload
+from tests.benchmarks.measure import Cost, measured, median, module, ratio
 
 BY_HAND = Path(__file__).with_suffix("").with_name("closing_by_hand.sql").read_text(encoding="utf-8")
 _DIFFERENT = """
@@ -66,7 +64,7 @@ def checks(con: duckdb.DuckDBPyConnection, _: Path) -> None:
 
 
 def posting(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
-    post(con, workspace, month.CLOSING)
+    post(con, workspace, workload.CLOSING)
 
 
 def publishing(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
@@ -83,15 +81,27 @@ CONTESTANTS: dict[str, Callable[[duckdb.DuckDBPyConnection, Path], None]] = {
 }
 
 
-def measured(name: str, workspace: Path) -> tuple[float, float, int]:
-    """Wall seconds, processor seconds and peak memory in MB of one contestant, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.closing", "--only", name, "--directory", str(workspace)],
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    wall, busy, memory = json.loads(done.stdout)
-    return wall, busy, memory
+@dataclass(frozen=True, slots=True)
+class Contest:
+    by_hand: list[Cost]
+    models: list[Cost]
+    lines: int
+    rest: dict[str, Cost]
+
+
+def contest(rows: int, accounts: int, rounds: int, directory: Path) -> Contest:
+    """Both in turn on one month; refuses where a line differs."""
+    workload.enter(directory, workload.Month(companies.every_rule(accounts), rows), workload.CLOSING)
+    pairs = [(_run("by hand", directory), _run("models", directory)) for _ in range(rounds)]
+    lines = refuse_different(companies.workspace(directory))
+    rest = {name: _run(name, directory) for name in list(CONTESTANTS)[2:]}
+    return Contest([one for one, _ in pairs], [other for _, other in pairs], lines, rest)
+
+
+def _run(name: str, directory: Path) -> Cost:
+    """A contestant in a process of its own; of its seconds, those of its work alone."""
+    cost = measured(module("closing", "--only", name, "--directory", directory))
+    return replace(cost, wall=cost.said["wall"], busy=cost.said["busy"])
 
 
 def once(name: str, workspace: Path) -> None:
@@ -102,7 +112,7 @@ def once(name: str, workspace: Path) -> None:
         started, began = time.perf_counter(), time.process_time()
         CONTESTANTS[name](con, workspace)
         wall, busy = time.perf_counter() - started, time.process_time() - began
-    print(json.dumps([wall, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+    print(json.dumps({"event": "worked", "wall": wall, "busy": busy}), flush=True)
 
 
 def refuse_different(workspace: Path) -> int:
@@ -129,23 +139,15 @@ def main() -> None:
     parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.only:
-        once(asked.only, asked.directory)
+        once(asked.only, companies.workspace(asked.directory))
         return
     with tempfile.TemporaryDirectory(dir=asked.directory) as directory:
-        workspace = Path(directory)
-        print(f"generating {asked.rows:,} ledger rows of {asked.accounts:,} accounts", flush=True)
-        month.make(workspace, asked.rows, asked.accounts)
-        rounds = [(measured("by hand", workspace), measured("models", workspace)) for _ in range(asked.rounds)]
-        lines = refuse_different(workspace)
-        rest = {name: measured(name, workspace) for name in list(CONTESTANTS)[2:]}
-    for name, found in zip(("by hand", "models"), zip(*rounds, strict=True), strict=True):
-        wall, busy = (statistics.median(each) for each in list(zip(*found, strict=True))[:2])
-        peak = max(memory for _, _, memory in found)
-        print(f"{name:12} {wall:8.2f} s   {busy:8.2f} s of processor (median of {asked.rounds})   peak {peak:6,} MB")
-    for name, (wall, busy, peak) in rest.items():
-        print(f"{name:12} {wall:8.2f} s   {busy:8.2f} s of processor (once)   peak {peak:6,} MB")
-    wall, busy = (statistics.median(own[at] / base[at] for base, own in rounds) for at in (0, 1))
-    print(f"the models take {wall:.2f} times the hand-written query ({busy:.2f} of processor), {lines:,} equal lines")
+        print(f"closing a month of {asked.rows:,} ledger rows of {asked.accounts:,} accounts", flush=True)
+        found = contest(asked.rows, asked.accounts, asked.rounds, Path(directory))
+    for name, cost in {"by hand": median(found.by_hand), "models": median(found.models), **found.rest}.items():
+        print(f"{name:12} {cost.wall:8.2f} s   {cost.busy:8.2f} s of processor   peak {cost.peak_mb:6,} MB")
+    wall, busy = (ratio(found.models, found.by_hand, of) for of in (lambda it: it.wall, lambda it: it.busy))
+    print(f"the models take {wall:.2f} times the query ({busy:.2f} of processor); {found.lines:,} equal lines")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,20 @@ from tests.golden.case import catalogue_files, raw_files
 
 AS_OF = datetime(2026, 6, 1, 1, tzinfo=UTC)
 CHARGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    lines: int
+    rate: int
+    calls: int
+    wall: float
+    busy: float
+
+    @property
+    def ratio(self) -> float:
+        """Against what so many calls take at that rate."""
+        return self.wall * self.rate / self.calls
 
 
 def workspace(root: Path, lines: int, rate: int, collect: str) -> list[str]:
@@ -65,13 +79,8 @@ def told(url: str, way: str, body: Any) -> None:
         answer.read()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=10_000)
-    parser.add_argument("--rate", type=int, default=20, help="requests a second, as in workspace.yaml")
-    parser.add_argument("--latency", type=int, default=50, help="milliseconds until Stripe answers")
-    parser.add_argument("--collect", choices=("pending", "invoice"), default="pending")
-    asked = parser.parse_args()
+def contest(lines: int, rate: int, latency: int, collect: str) -> Pushed:
+    """Bill so many lines and push them to a practice Stripe in a process of its own."""
     practice = [sys.executable, "-m", "orchestration.cli", "practice", "--port", "0", "--json"]
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -81,17 +90,16 @@ def main() -> None:
             assert stripe.stdout is not None
             url = json.loads(stripe.stdout.readline())["url"]
             root = Path(directory)
-            print(f"billing {asked.lines:,} lines", flush=True)
-            for customer in workspace(root, asked.lines, asked.rate, asked.collect):
+            for customer in workspace(root, lines, rate, collect):
                 told(url, "customers", {"id": customer})
-            told(url, "settings", {"latency_ms": asked.latency})
+            told(url, "settings", {"latency_ms": latency})
             os.environ.update(STRIPE_API_KEY="sk_test_practice", TALLYHOUSE_STRIPE_API_BASE=url)
-            measure(root, asked.lines, asked.rate, url)
+            return measure(root, lines, rate, url)
         finally:
             stripe.terminate()
 
 
-def measure(root: Path, lines: int, rate: int, url: str) -> None:
+def measure(root: Path, lines: int, rate: int, url: str) -> Pushed:
     with warehouse.connect(root) as con:
         catalogue = load(root, closed_periods(con), AS_OF)
         started, worked = time.perf_counter(), time.process_time()
@@ -100,10 +108,23 @@ def measure(root: Path, lines: int, rate: int, url: str) -> None:
     with urllib.request.urlopen(f"{url}/_practice/calls") as answer:  # noqa: S310
         calls = json.loads(answer.read())
     assert counts == {"sent": lines, "pending": 0, "parked": 0}, counts
-    allowed = len(calls) / rate
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{lines:,} lines in {len(calls):,} requests: {seconds:.1f} s, of which {worked:.1f} s of work; {peak} MB")
-    print(f"at {rate} a second they could take {allowed:.1f} s: {seconds / allowed:.2f} times that")
+    return Pushed(lines, rate, len(calls), seconds, worked)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=10_000)
+    parser.add_argument("--rate", type=int, default=20, help="requests a second, as in workspace.yaml")
+    parser.add_argument("--latency", type=int, default=50, help="milliseconds until Stripe answers")
+    parser.add_argument("--collect", choices=("pending", "invoice"), default="pending")
+    parser.add_argument("--json", action="store_true", help="for a program")
+    asked = parser.parse_args()
+    found = contest(asked.lines, asked.rate, asked.latency, asked.collect)
+    if asked.json:
+        print(json.dumps({"event": "pushed", **asdict(found), "ratio": found.ratio}))
+        return
+    print(f"{found.lines:,} lines in {found.calls:,} requests: {found.wall:.1f} s, of which {found.busy:.1f} s of work")
+    print(f"at {found.rate} a second they could take {found.calls / found.rate:.1f} s: {found.ratio:.2f} times that")
 
 
 if __name__ == "__main__":
