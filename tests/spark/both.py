@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # What only the gate asks, it asks of what came back.
-ON_DUCKDB = {f"night.{name}" for name in ONLY_JUDGED}
+ON_DUCKDB = {f"night.{name}" for name in (*ONLY_JUDGED, "gate_standing")}
 _MAKES = re.compile(r"CREATE OR REPLACE (?P<kind>table|view) (?P<name>[\w.]+) AS (?P<query>.*)", re.DOTALL)
 
 
