@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from assets.night import Night
-from assets.spark.tables import from_spark, into_spark
+from assets.spark import lake
+from assets.spark.tables import from_spark, into_spark, sources
 from orchestration import dbt
 
 # Where rows of the ledger are reckoned with. The rest are small tables over what these made.
@@ -26,7 +27,9 @@ def build(night: Night) -> list[Any]:
     spark = night.spark()
     try:
         with night.connect() as con:
-            into_spark(spark, con, at / "in")
+            into_spark(spark, con, at / "in", [name for name in sources(con) if name != lake.LEDGER])
+            lake.bring_up_to_date(con, night.root)
+            lake.into_spark(spark, con, night.root)
         with _exact():
             made = list(
                 dbt.invoke(night.root, "run", "--select", *(f"path:models/{it}" for it in FOLDERS), target="spark")

@@ -47,7 +47,7 @@ def into_spark(
     """Give Spark the tables of the models' sources, or those named; their rows go as Parquet below `at`."""
     for schema in SOURCES:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema}")
-    for name in _sources(con) if names is None else names:
+    for name in sources(con) if names is None else names:
         columns = columns_of(con, name)
         file = at / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def restored_column(column: str, kind: str) -> str:
     return f'CAST({value} AS {kind}) AS "{column}"'
 
 
-def _sources(con: duckdb.DuckDBPyConnection) -> list[str]:
+def sources(con: duckdb.DuckDBPyConnection) -> list[str]:
     tables = con.execute(
         "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
         " WHERE database_name = current_database() AND list_contains(?, schema_name) ORDER BY ALL",
