@@ -8,6 +8,17 @@ batch as (
     select * from {{ source('landing', 'batch') }} where emit_no >= 0
 ),
 
+-- Those of an account are in force one after the other: the one that began last stands until the next begins.
+terms as (
+    select
+        account_id,
+        subscription_id,
+        starts_at,
+        ends_at,
+        lead(starts_at, 1, {{ forever() }}) over (partition by account_id order by starts_at) as next_starts_at
+    from {{ source('catalog', 'terms') }}
+),
+
 -- Who may fall back on the default plan: everyone, unless the plan is for another currency.
 defaults as (
     select accounts.account_id
@@ -24,15 +35,15 @@ placed as (
         meters.meter is not null as is_meter_known,
         case
             when batch.account is not null then accounts.account_id
-            when batch.occurred_at < spans.to_at then spans.account_id
+            when spans.actor is not null then spans.account_id
             else own_defaults.account_id
         end as payer_id,
         case
             when
                 terms.subscription_id is not null
-                and batch.occurred_at < coalesce(terms.ends_at, timestamp 'infinity')
+                and batch.occurred_at < coalesce(terms.ends_at, {{ forever() }})
                 then terms.subscription_id
-            when batch.account is null and batch.occurred_at < spans.to_at then spans.subscription_id
+            when spans.actor is not null then spans.subscription_id
             else 'default:' || coalesce(defaults.account_id, own_defaults.account_id)
         end as payer_subscription_id,
         settings.as_of
@@ -42,10 +53,16 @@ placed as (
     left join defaults on batch.account = defaults.account_id
     left join defaults as own_defaults on batch.account is null and batch.actor = own_defaults.account_id
     left join {{ source('catalog', 'meters') }} as meters on batch.meter = meters.meter
-    asof left join {{ source('catalog', 'terms') }} as terms
-        on batch.account = terms.account_id and batch.occurred_at >= terms.starts_at
-    asof left join {{ ref('int_payers__spans') }} as spans
-        on (case when batch.account is null then batch.actor end) = spans.actor and batch.occurred_at >= spans.from_at
+    left join terms
+        on
+            batch.account = terms.account_id
+            and batch.occurred_at >= terms.starts_at
+            and batch.occurred_at < terms.next_starts_at
+    left join {{ ref('int_payers__spans') }} as spans
+        on
+            (case when batch.account is null then batch.actor end) = spans.actor
+            and batch.occurred_at >= spans.from_at
+            and batch.occurred_at < spans.to_at
 ),
 
 final as (

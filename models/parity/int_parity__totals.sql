@@ -45,10 +45,10 @@ alarms as (
 
 final as (
     select
-        judged.* exclude (from_at, is_compared),
+        judged.* {{ but('from_at, is_compared') }},
         judged.is_alarming and alarms.comparison is not null as is_alert
     from judged
-    left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + to_hours(1)
+    left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + interval 1 hour
     where judged.hour_start >= judged.from_at
 )
 
