@@ -36,8 +36,9 @@ def build(night: Night) -> list[Any]:
             into_spark(spark, con, moved / "in", [name for name in _sources() if name != lake.LEDGER])
             lake.bring_up_to_date(con, night.root)
             lake.into_spark(spark, con, night.root)
+        spark.sql("DROP DATABASE IF EXISTS night CASCADE")
         with _exact():
-            folders = [f"path:models/{folder}" for folder in FOLDERS]
+            folders = [f"fqn:tallyhouse.{folder}.*" for folder in FOLDERS]
             made = list(dbt.invoke(night.root, "run", "--select", *folders, target="spark"))
         done = {it.node.name for it in made if it.status == "success"}
         with night.connect() as con:
@@ -58,6 +59,8 @@ def _refuse_broken(night: Night, made: list[Any]) -> None:
         with night.connect() as con:
             limits.refuse_overflow(con, str(it.message))
         raise dg.Failure(f"model {it.node.name} failed on Spark: {it.message}", allow_retries=False)
+    if missing := sorted({node["name"] for node in _models()} - {it.node.name for it in made}):
+        raise dg.Failure(f"Spark was not asked for {', '.join(missing)}", allow_retries=False)
 
 
 def _tables() -> dict[str, dict[str, str]]:
