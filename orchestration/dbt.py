@@ -75,37 +75,38 @@ def build(workspace: Path) -> Any:
     """Run every model and its tests on the workspace's warehouse; dbt's results, node by node."""
     results = invoke(workspace, "build", "--exclude-resource-type", "unit_test")
     if all(it.status == "success" for it in results if it.node.resource_type == "model"):
-        _keep_compiled(results)  # whoever asks for a line the next day need not wait for dbt
+        _keep_compiled(results, "duckdb")  # whoever asks for a line the next day need not wait for dbt
     return results
 
 
-def compiled_models() -> dict[str, str]:
+def compiled_models(target: str = "duckdb") -> dict[str, str]:
     """Every model by its name as the statement that makes it, each after those it reads."""
-    return _compiled()["models"]
+    return _compiled(target)["models"]
 
 
 def compiled_checks() -> dict[str, str]:
     """Every check that blocks a night by its name, as the query that finds what breaks it."""
-    return _compiled()["checks"]
+    return _compiled("duckdb")["checks"]
 
 
 @cache
-def _compiled() -> dict[str, dict[str, str]]:
+def _compiled(target: str) -> dict[str, dict[str, str]]:
     """The project as SQL; compiled once per change."""
-    if not _compiled_file().exists():
+    if not _compiled_file(target).exists():
         with tempfile.TemporaryDirectory() as scratch:
             warehouse.path(Path(scratch)).parent.mkdir()
-            _keep_compiled(invoke(Path(scratch), "compile", "--no-introspect"))
-    loaded: dict[str, dict[str, str]] = json.loads(_compiled_file().read_text())
+            compiled = invoke(Path(scratch), "compile", "--no-introspect", "--no-populate-cache", target=target)
+            _keep_compiled(compiled, target)
+    loaded: dict[str, dict[str, str]] = json.loads(_compiled_file(target).read_text())
     return loaded
 
 
-def _compiled_file() -> Path:
-    return _cache() / f"sql-{fingerprint()}.json"
+def _compiled_file(target: str) -> Path:
+    return _cache() / f"sql-{target}-{fingerprint()}.json"
 
 
-def _keep_compiled(results: Any) -> None:
-    if _compiled_file().exists():
+def _keep_compiled(results: Any, target: str) -> None:
+    if _compiled_file(target).exists():
         return
     results = list(results)
     nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
@@ -119,7 +120,7 @@ def _keep_compiled(results: Any) -> None:
         for it in results
         if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
     }
-    _write(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
+    _write(_compiled_file(target), json.dumps({"models": models, "checks": checks}, indent=1).encode())
 
 
 def findings(results: Any) -> list[Finding]:

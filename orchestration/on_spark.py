@@ -28,24 +28,27 @@ FOLDERS = ("ledger", "rating", "lines", "parity", "events")
 
 def build(night: Night) -> list[Any]:
     """Run every model and its tests, those that grow with usage on Spark; dbt's results, node by node."""
-    moved = night.root / "warehouse" / "spark" / "moved"
+    room = night.root / "warehouse" / "spark"
     tables = _tables()
     spark = night.spark()
     try:
         with night.connect() as con:
-            into_spark(spark, con, moved / "in", [name for name in _sources() if name != lake.LEDGER])
+            into_spark(spark, con, room / "in", [name for name in _sources() if name != lake.LEDGER])
             lake.bring_up_to_date(con, night.root)
             lake.into_spark(spark, con, night.root)
         spark.sql("DROP DATABASE IF EXISTS night CASCADE")
+        shutil.rmtree(room / "out", ignore_errors=True)  # of a night that was killed
+        spark.sql(f"CREATE DATABASE night LOCATION '{(room / 'out').resolve().as_uri()}'")
         with _exact():
             folders = [f"fqn:tallyhouse.{folder}.*" for folder in FOLDERS]
             made = list(dbt.invoke(night.root, "run", "--select", *folders, target="spark"))
         done = {it.node.name for it in made if it.status == "success"}
         with night.connect() as con:
             came = {f"night.{name}": columns for name, columns in tables.items() if name in done}
-            from_spark(spark, con, moved / "out", came)
+            from_spark(spark, con, came)
     finally:
-        shutil.rmtree(moved, ignore_errors=True)
+        for moved in ("in", "out"):
+            shutil.rmtree(room / moved, ignore_errors=True)
     _refuse_broken(night, made)
     here = ("--exclude-resource-type", "unit_test", "--select", "config.materialized:view", "resource_type:test")
     seen = list(dbt.invoke(night.root, "build", *here))

@@ -5,7 +5,7 @@
 
 {# Whole numbers of up to 38 digits: what is counted in billionths and divided. #}
 {% macro whole(value) -%}
-    {{ return(adapter.dispatch('whole')(value)) }}
+    {{ adapter.dispatch('whole')(value) }}
 {%- endmacro %}
 {% macro duckdb__whole(value) -%}
     cast({{ value }} as hugeint)
@@ -18,7 +18,7 @@
    above zero (quotient). Spark divides long ones to 18 digits, so what goes in without a rest is divided, nineteen digits at
    a time. #}
 {% macro div(number, by) -%}
-    {{ return(adapter.dispatch('div')(number, by)) }}
+    {{ adapter.dispatch('div')(number, by) }}
 {%- endmacro %}
 {% macro duckdb__div(number, by) -%}
     {{ number }} // {{ by }}
@@ -28,7 +28,7 @@
 {%- endmacro %}
 
 {% macro quotient(number, by) -%}
-    {{ return(adapter.dispatch('quotient')(number, by)) }}
+    {{ adapter.dispatch('quotient')(number, by) }}
 {%- endmacro %}
 {% macro duckdb__quotient(number, by) -%}
     {{ number }} // ({{ by }})
@@ -45,7 +45,7 @@
 
 {# numerator / denominator as a whole number, half away from zero. #}
 {% macro divide_round(numerator, denominator) -%}
-    {{ return(adapter.dispatch('divide_round')(numerator, denominator)) }}
+    {{ adapter.dispatch('divide_round')(numerator, denominator) }}
 {%- endmacro %}
 {% macro duckdb__divide_round(numerator, denominator) -%}
     (2 * ({{ numerator }}) + cast(sign({{ numerator }}) as hugeint) * ({{ denominator }})) // (2 * ({{ denominator }}))
@@ -59,7 +59,7 @@
 
 {# Instants: as microseconds since 1970, moved on by some, and one after all others. #}
 {% macro epoch_us(at) -%}
-    {{ return(adapter.dispatch('epoch_us')(at)) }}
+    {{ adapter.dispatch('epoch_us')(at) }}
 {%- endmacro %}
 {% macro duckdb__epoch_us(at) -%}
     epoch_us({{ at }})
@@ -69,7 +69,7 @@
 {%- endmacro %}
 
 {% macro microseconds(number) -%}
-    {{ return(adapter.dispatch('microseconds')(number)) }}
+    {{ adapter.dispatch('microseconds')(number) }}
 {%- endmacro %}
 {% macro duckdb__microseconds(number) -%}
     to_microseconds({{ number }})
@@ -79,7 +79,7 @@
 {%- endmacro %}
 
 {% macro forever() -%}
-    {{ return(adapter.dispatch('forever')()) }}
+    {{ adapter.dispatch('forever')() }}
 {%- endmacro %}
 {% macro duckdb__forever() -%}
     timestamp 'infinity'
@@ -90,7 +90,7 @@
 
 {# An instant as text, to the second or the microsecond; readers get instants with their zone. #}
 {% macro instant_text(at, precision='second') -%}
-    {{ return(adapter.dispatch('instant_text')(at, precision)) }}
+    {{ adapter.dispatch('instant_text')(at, precision) }}
 {%- endmacro %}
 {% macro duckdb__instant_text(at, precision) -%}
     strftime({{ at }}, '%Y-%m-%dT%H:%M:%S{{ '.%f' if precision == 'microsecond' }}Z')
@@ -101,7 +101,7 @@
 
 {# Inside, instants are UTC without a zone; readers get the instant itself. #}
 {% macro instant(at) -%}
-    {{ return(adapter.dispatch('instant')(at)) }}
+    {{ adapter.dispatch('instant')(at) }}
 {%- endmacro %}
 {% macro duckdb__instant(at) -%}
     cast({{ at }} as timestamptz)
@@ -112,7 +112,7 @@
 
 {# All columns but these, after a star. #}
 {% macro but(columns) -%}
-    {{ return(adapter.dispatch('but')(columns)) }}
+    {{ adapter.dispatch('but')(columns) }}
 {%- endmacro %}
 {% macro duckdb__but(columns) -%}
     exclude ({{ columns }})
@@ -123,7 +123,7 @@
 
 {# A row for each: of some values, and of the whole numbers from one to another. #}
 {% macro each_of(values) -%}
-    {{ return(adapter.dispatch('each_of')(values)) }}
+    {{ adapter.dispatch('each_of')(values) }}
 {%- endmacro %}
 {% macro duckdb__each_of(values) -%}
     unnest([{{ values | join(', ') }}])
@@ -133,7 +133,7 @@
 {%- endmacro %}
 
 {% macro each_from(first, last) -%}
-    {{ return(adapter.dispatch('each_from')(first, last)) }}
+    {{ adapter.dispatch('each_from')(first, last) }}
 {%- endmacro %}
 {% macro duckdb__each_from(first, last) -%}
     unnest(range({{ first }}, {{ last }} + 1))
@@ -144,7 +144,7 @@
 
 {# A list of texts without any. #}
 {% macro no_texts() -%}
-    {{ return(adapter.dispatch('no_texts')()) }}
+    {{ adapter.dispatch('no_texts')() }}
 {%- endmacro %}
 {% macro duckdb__no_texts() -%}
     cast([] as varchar [])
@@ -155,7 +155,7 @@
 
 {# SHA-256 in hex. #}
 {% macro sha256(text) -%}
-    {{ return(adapter.dispatch('sha256')(text)) }}
+    {{ adapter.dispatch('sha256')(text) }}
 {%- endmacro %}
 {% macro duckdb__sha256(text) -%}
     sha256({{ text }})
@@ -166,7 +166,7 @@
 
 {# The 64 hex digits of an event key out of the two 128-bit halves it is stored and joined as. #}
 {% macro event_key(hi, lo) -%}
-    {{ return(adapter.dispatch('event_key')(hi, lo)) }}
+    {{ adapter.dispatch('event_key')(hi, lo) }}
 {%- endmacro %}
 {% macro duckdb__event_key(hi, lo) -%}
     format('{:032x}{:032x}', {{ hi }}, {{ lo }})
@@ -177,7 +177,7 @@
 
 {# What a JSON object has under a key, whatever characters the key has: a text as it is, all else as JSON. #}
 {% macro json_text(json, key) -%}
-    {{ return(adapter.dispatch('json_text')(json, key)) }}
+    {{ adapter.dispatch('json_text')(json, key) }}
 {%- endmacro %}
 {% macro duckdb__json_text(json, key) -%}
     json_extract_string({{ json }}, '/' || replace(replace({{ key }}, '~', '~0'), '/', '~1'))
@@ -188,7 +188,7 @@
 
 {# A JSON object of texts that are JSON themselves, or numbers, by their keys. #}
 {% macro json_of(members) -%}
-    {{ return(adapter.dispatch('json_of')(members)) }}
+    {{ adapter.dispatch('json_of')(members) }}
 {%- endmacro %}
 {% macro duckdb__json_of(members) -%}
     json_object({% for key, value in members.items() %}'{{ key }}', {{ value }}{{ ', ' if not loop.last }}{% endfor %})

@@ -1,6 +1,6 @@
 {# The UUID (version 5, in Tallyhouse's namespace) of a text: the same text names the same thing for ever. #}
 {% macro uuid5(name) -%}
-    {{ return(adapter.dispatch('uuid5')(name)) }}
+    {{ adapter.dispatch('uuid5')(name) }}
 {%- endmacro %}
 {% macro duckdb__uuid5(name) -%}
     (

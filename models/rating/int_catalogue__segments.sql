@@ -7,10 +7,10 @@ with settings as (
 
 select
     settings.catalog_id, plan, version_from, meter, segment_no, up_to_units, base, rate_num, rate_den
-from {{ source('catalog', 'segments') }} as segments
+from {{ source('catalog', 'segments') }}
 cross join settings
 union all
 select
-    close_segments.catalog_id, plan, version_from, meter, segment_no, up_to_units, base, rate_num, rate_den
+    catalog_id, plan, version_from, meter, segment_no, up_to_units, base, rate_num, rate_den
 from {{ source('books', 'close_segments') }} as close_segments
 anti join settings on close_segments.catalog_id = settings.catalog_id

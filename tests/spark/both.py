@@ -1,0 +1,77 @@
+"""One night on both engines: the same sources, the same models, and every table they make held against the other's.
+
+In the tests' Spark a table is a view of its session, and a model that is laid out as a table is reckoned once, so that a
+night takes seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from assets.spark.tables import carried_column, restored_column, sources
+from orchestration import dbt
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_MAKES = re.compile(r"CREATE OR REPLACE (?P<kind>table|view) (?P<name>[\w.]+) AS (?P<query>.*)", re.DOTALL)
+
+
+def differences(spark: SparkSession, con: duckdb.DuckDBPyConnection) -> list[str]:
+    """What Spark makes otherwise of the sources of a warehouse whose models DuckDB has made; nothing, if all is well."""
+    return [sentence for name in _made_on(spark, con) if (sentence := _difference(spark, con, name))]
+
+
+def _made_on(spark: SparkSession, con: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Every model, once Spark has it as DuckDB has."""
+    made = [match for model in dbt.compiled_models("spark").values() if (match := _MAKES.fullmatch(model))]
+    names = sources(con)
+    for name in names:
+        _keep(spark, name, spark.createDataFrame(_rows(con, name)))
+    flat = re.compile(rf"\b({'|'.join([*names, *(match['name'] for match in made)])})\b(?!\.)")
+    there = {row for (row,) in con.execute(_MODELS).fetchall()}
+    for match in made:
+        if match["name"] not in there:
+            continue
+        frame = spark.sql(flat.sub(lambda it: _view(it[0]), match["query"]))
+        _keep(spark, match["name"], frame if match["kind"] == "view" else spark.createDataFrame(frame.toArrow()))
+        yield match["name"]
+
+
+_MODELS = """
+    SELECT schema_name || '.' || table_name FROM duckdb_tables()
+    UNION ALL SELECT schema_name || '.' || view_name FROM duckdb_views()"""
+
+
+def _view(name: str) -> str:
+    return name.replace(".", "__")
+
+
+def _keep(spark: SparkSession, name: str, frame: DataFrame) -> None:
+    frame.createOrReplaceTempView(_view(name))
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str):
+    columns = con.execute(f"DESCRIBE {name}").fetchall()
+    return con.execute(f"SELECT {', '.join(carried_column(it[0], it[1]) for it in columns)} FROM {name}").to_arrow_table()
+
+
+def _difference(spark: SparkSession, con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    columns = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {name}").fetchall()}
+    con.register("on_spark", spark.table(_view(name)).toArrow())
+    there = f"SELECT {', '.join(restored_column(*it) for it in columns.items())} FROM on_spark"
+    try:
+        found = con.execute(f"""
+            SELECT * FROM (
+                SELECT 'DuckDB' AS only_on, * FROM (FROM {name} EXCEPT ALL ({there}))
+                UNION ALL SELECT 'Spark', * FROM (({there}) EXCEPT ALL FROM {name}))
+            ORDER BY ALL LIMIT 6""")
+        named = [column for column, *_ in found.description or ()]
+        rows = [dict(zip(named, row, strict=True)) for row in found.fetchall()]
+    finally:
+        con.unregister("on_spark")
+    return f"{name}:\n" + "\n".join(f"    {row}" for row in rows) if rows else None
