@@ -2,7 +2,7 @@
 
 The books stay the record. Before a night's models run, the rows of posted nights that the lake does not hold yet are
 written there, a file for each night, day and bucket. `_nights.json` is replaced once all files of its nights are there:
-killed before that, the next run writes the same files again. A night that was posted in two turns is written again whole.
+killed before that, the next run writes the same files again. A night posted in two turns is written again whole.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def _write(con: duckdb.DuckDBPyConnection, at: Path, night: str) -> None:
             SELECT {columns}, CAST(occurred_at AS DATE) AS day, {bucket("account_id")} AS bucket
             FROM {LEDGER} WHERE entered_at = TIMESTAMP {text(night)}
             ORDER BY day, bucket, account_id, occurred_at
-        ) TO {text(at)} (FORMAT parquet, PARTITION_BY (day, bucket), FILENAME_PATTERN '{name}-{{i}}', OVERWRITE_OR_IGNORE)""")
+        ) TO {text(at)} (
+            FORMAT parquet, PARTITION_BY (day, bucket), FILENAME_PATTERN '{name}-{{i}}', OVERWRITE_OR_IGNORE)""")
 
 
 def into_spark(spark: SparkSession, con: duckdb.DuckDBPyConnection, workspace: Path) -> None:

@@ -57,7 +57,9 @@ def _keep(spark: SparkSession, name: str, frame: DataFrame) -> None:
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str):
     columns = con.execute(f"DESCRIBE {name}").fetchall()
-    return con.execute(f"SELECT {', '.join(carried_column(it[0], it[1]) for it in columns)} FROM {name}").to_arrow_table()
+    return con.execute(
+        f"SELECT {', '.join(carried_column(it[0], it[1]) for it in columns)} FROM {name}"
+    ).to_arrow_table()
 
 
 def _difference(spark: SparkSession, con: duckdb.DuckDBPyConnection, name: str) -> str | None:
