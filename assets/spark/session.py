@@ -15,18 +15,13 @@ from typing import TYPE_CHECKING
 
 from assets.core.refusal import Refusal
 from assets.spark.java import java_home
+from assets.spark.tables import SETTINGS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # What both kinds of session can still be told when they stand.
-RULES = {
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.timestampType": "TIMESTAMP_NTZ",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.sources.partitionOverwriteMode": "DYNAMIC",
-}
+RULES = SETTINGS | {"spark.sql.execution.arrow.pyspark.enabled": "true"}
 MEMORY = "2g"
 
 

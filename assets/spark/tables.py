@@ -7,14 +7,14 @@ instant that either engine can write down, and needs no care.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     import duckdb
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 #: What the models read, schema by schema.
 SOURCES = ("catalog", "landing", "books", "gate")
@@ -58,18 +58,26 @@ def into_spark(
         spark.sql(f"CREATE TABLE {name} ({declared}) USING parquet LOCATION '{file.resolve().as_uri()}'")
 
 
-def from_spark(
-    spark: SparkSession, con: duckdb.DuckDBPyConnection, at: Path, tables: Mapping[str, Mapping[str, str]]
-) -> None:
-    """Bring tables back in the types of their contracts: {"night.int_lines__new": {"line_id": "varchar", …}}."""
+def from_spark(spark: SparkSession, con: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Bring tables back in the types of their contracts: {"night.int_lines__new": {"line_id": "varchar", …}}.
+
+    They are Parquet where Spark laid them out, and are read from there.
+    """
     for name, columns in tables.items():
-        folder = at / f"{name}.parquet"
-        shutil.rmtree(folder, ignore_errors=True)
-        spark.table(name).write.parquet(str(folder))
         schema, _, _ = name.partition(".")
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         restored = ", ".join(restored_column(column, kind) for column, kind in columns.items())
-        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {restored} FROM read_parquet('{folder}/*.parquet')")
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {restored} FROM {_files(spark.table(name))}")
+
+
+def _files(table: DataFrame) -> str:
+    """What holds a table's rows, for DuckDB."""
+    paths = [unquote(urlsplit(file).path) for file in table.inputFiles()]
+    if paths:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(paths))
+        return f"read_parquet([{listed}])"
+    nothing = ", ".join(f'NULL AS "{column}"' for column in table.columns)
+    return f"(SELECT {nothing} LIMIT 0)"
 
 
 def spark_type(kind: str) -> str:

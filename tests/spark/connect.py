@@ -1,4 +1,4 @@
-"""A Spark Connect server of our own, as a cluster would run one: another process, reached over a socket on this machine."""
+"""A Spark Connect server of our own, as a cluster would run one: another process, reached over a socket."""
 
 from __future__ import annotations
 
