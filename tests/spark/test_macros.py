@@ -34,11 +34,10 @@ def macros(engine: str) -> dict[str, Any]:
             return known[f"{engine}__{name}"]
 
     env = jinja2.Environment()  # noqa: S701
-    env.globals.update(adapter=Adapter())
-    for file in sorted((PROJECT / "macros").glob("*.sql")):
-        module = env.from_string(file.read_text()).module
-        known.update({name: it for name, it in vars(module).items() if callable(it)})
-    env.globals.update(known)
+    env.globals["adapter"] = Adapter()
+    files = sorted((PROJECT / "macros").glob("*.sql"))
+    module = env.from_string("\n".join(file.read_text() for file in files)).module
+    known.update({name: it for name, it in vars(module).items() if callable(it)})
     return known
 
 
