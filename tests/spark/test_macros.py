@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("spark")  # where the one JVM is
 
 ATTO = Fraction(1, 10**18)
+Rows = Sequence[tuple[int, ...]]
 LONGEST = 38
 
 
@@ -41,7 +43,7 @@ def macros(engine: str) -> dict[str, Any]:
     return known
 
 
-def asked(engine: str, made: str, rows: list[tuple[int, ...]], **more: int) -> str:
+def asked(engine: str, made: str, rows: Rows, **more: int) -> str:
     """A macro over rows of whole numbers a, b, c, in the order of the rows."""
     whole = "HUGEINT" if engine == "duckdb" else "DECIMAL(38, 0)"
     names = "abc"[: len(rows[0])]
@@ -52,11 +54,11 @@ def asked(engine: str, made: str, rows: list[tuple[int, ...]], **more: int) -> s
     return f"SELECT {said} AS said FROM (VALUES {listed}) AS it(row_no, {', '.join(names)}) ORDER BY row_no"
 
 
-def on_spark(spark: SparkSession, made: str, rows: list[tuple[int, ...]], **more: int) -> list[Any]:
+def on_spark(spark: SparkSession, made: str, rows: Rows, **more: int) -> list[Any]:
     return [row["said"] for row in spark.sql(asked("spark", made, rows, **more)).collect()]
 
 
-def on_duckdb(made: str, rows: list[tuple[int, ...]], **more: int) -> list[Any]:
+def on_duckdb(made: str, rows: Rows, **more: int) -> list[Any]:
     with duckdb.connect() as con:
         return [said for (said,) in con.execute(asked("duckdb", made, rows, **more)).fetchall()]
 
@@ -102,7 +104,7 @@ def test_division_on_spark_rounds_up_to_the_last_of_38_digits(spark: SparkSessio
 @pytest.mark.parametrize("digits", [9, 15])
 def test_units_times_a_rate_round_once_at_the_18th_digit(digits: int, spark: SparkSession) -> None:
     random = Random(digits)
-    rows = []
+    rows: list[tuple[int, int, int]] = []
     while len(rows) < 120:
         units = random.randrange(10 ** random.randint(1, 37)) * random.choice((1, -1))
         numerator, denominator = (random.randrange(1, 10 ** random.randint(1, 27)) for _ in "nd")
@@ -117,12 +119,12 @@ def test_units_times_a_rate_round_once_at_the_18th_digit(digits: int, spark: Spa
 
 def test_amounts_are_taken_as_whole_numbers_and_back_without_a_digit_lost(spark: SparkSession) -> None:
     random = Random(5)
-    amounts = [Decimal(random.randrange(-(10**35), 10**35)).scaleb(-15) for _ in range(40)]
+    amounts = [Decimal(f"{random.randrange(-(10**20), 10**20)}.{random.randrange(10**15):015}") for _ in range(40)]
     amounts += [Decimal(0), Decimal("-0.000000000000001"), Decimal("99999999999999999999.999999999999999")]
     listed = ", ".join(f"(CAST('{it}' AS DECIMAL(38, 15)))" for it in amounts)
     made = macros("spark")["femto"]("it.a")
     rows = spark.sql(f"SELECT a, {made} AS said FROM (VALUES {listed}) AS it(a)").collect()
-    assert {row["a"]: int(row["said"]) for row in rows} == {it: int(it.scaleb(15)) for it in amounts}
+    assert {row["a"]: int(row["said"]) for row in rows} == {it: int(Fraction(it) * 10**15) for it in amounts}
 
 
 def away(value: Fraction) -> int:
