@@ -13,8 +13,22 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# A test has a handful of rows and hundreds of queries: compiling each of them costs many times what it saves.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+QUICK = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session that nights of this process use too. Modules that ask for it are of the xdist group "spark"."""
-    with session(tmp_path_factory.mktemp("spark")) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
+        with session(tmp_path_factory.mktemp("spark")) as opened:
+            for name, value in QUICK.items():
+                opened.conf.set(name, value)
+            yield opened
