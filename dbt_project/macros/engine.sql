@@ -34,13 +34,19 @@
     {{ number }} // ({{ by }})
 {%- endmacro %}
 {% macro spark__quotient(number, by) -%}
-    {%- set by = spark__whole(by) -%}
+    {{ spark__with_pair(number, by, spark__quotient_of('it.a', 'it.b')) }}
+{%- endmacro %}
+{% macro spark__quotient_of(number, by) -%}
     {%- set half = spark__whole('10000000000000000000') -%}
-    {%- set low = "(" ~ spark__whole(number) ~ " % " ~ half ~ ")" -%}
-    {%- set high = spark__whole("(" ~ spark__whole(number) ~ " - " ~ low ~ ") / " ~ half) -%}
-    {%- set rest = spark__whole("(" ~ high ~ " % " ~ by ~ ") * " ~ half ~ " + " ~ low) -%}
-    ({{ spark__whole("(" ~ high ~ " - " ~ high ~ " % " ~ by ~ ") / " ~ by) }} * {{ half }}
-    + {{ spark__whole("(" ~ rest ~ " - " ~ rest ~ " % " ~ by ~ ") / " ~ by) }})
+    {%- set low = number ~ " % " ~ half -%}
+    {%- set high = spark__whole("(" ~ number ~ " - " ~ low ~ ") / " ~ half) -%}
+    {%- set rest = spark__whole(high ~ " % " ~ by ~ " * " ~ half ~ " + " ~ low) -%}
+    {{ spark__whole("(" ~ high ~ " - " ~ high ~ " % " ~ by ~ ") / " ~ by) }} * {{ half }}
+    + {{ spark__whole("(" ~ rest ~ " - " ~ rest ~ " % " ~ by ~ ") / " ~ by) }}
+{%- endmacro %}
+{# What `body` makes of `it`, two whole numbers `a` and `b` that are written, and reckoned, once. #}
+{% macro spark__with_pair(a, b, body) -%}
+    transform(array(struct({{ spark__whole(a) }} as a, {{ spark__whole(b) }} as b)), it -> {{ body }})[0]
 {%- endmacro %}
 
 {# numerator / denominator as a whole number, half away from zero. #}
@@ -52,9 +58,11 @@
 {%- endmacro %}
 {# Not doubled first: 38 digits are a little less than 128 bits. #}
 {% macro spark__divide_round(numerator, denominator) -%}
-    {%- set rest = spark__whole(numerator) ~ " % " ~ spark__whole(denominator) -%}
-    ({{ spark__quotient(numerator, denominator) }}
-    + if(abs({{ rest }}) >= {{ spark__whole(denominator) }} - abs({{ rest }}), if({{ spark__whole(numerator) }} < 0, -1, 1), 0))
+    {{ spark__with_pair(
+        numerator,
+        denominator,
+        spark__quotient_of('it.a', 'it.b') ~ ' + if(abs(it.a % it.b) >= it.b - abs(it.a % it.b), if(it.a < 0, -1, 1), 0)'
+    ) }}
 {%- endmacro %}
 
 {# Instants: as microseconds since 1970, moved on by some, and one after all others. #}

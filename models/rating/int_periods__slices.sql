@@ -104,7 +104,7 @@ final as (
     select
         *,
         -- One number for each, so that sums over millions of rows are grouped and joined by it.
-        row_number() over (order by subscription_id, period_start, slice_start) as slice_no,
+        cast(row_number() over (order by subscription_id, period_start, slice_start) as bigint) as slice_no,
         -- Usage is looked up by the slice that begins last before it; a period's first one serves from its start.
         if(
             slice_start = min(slice_start) over (partition by subscription_id, period_start), period_start, slice_start
