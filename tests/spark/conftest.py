@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assets.spark.session import session
+from tests.spark import QUICK, QUICK_JAVA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-# A test has a handful of rows and hundreds of queries: compiling each of them costs many times what it saves.
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-QUICK = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-}
 
 
 @pytest.fixture(scope="session")
