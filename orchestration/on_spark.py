@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,13 @@ def build(night: Night) -> list[Any]:
     _refuse_broken(night, made)
     here = ("--exclude-resource-type", "unit_test", "--select", "config.materialized:view", "resource_type:test")
     seen = list(dbt.invoke(night.root, "build", *here))
-    on_both = {it.node.unique_id for it in seen}
-    return [*(it for it in made if it.node.unique_id not in on_both), *seen]
+    return _in_order({it.node.unique_id: it for it in (*made, *seen)})
+
+
+def _in_order(results: dict[str, Any]) -> list[Any]:
+    """Each model after those it reads, as Dagster wants to hear of them, whichever engine it was made on."""
+    reads = {key: [on for on in it.node.depends_on.nodes if on in results] for key, it in results.items()}
+    return [results[key] for key in TopologicalSorter(reads).static_order()]
 
 
 def _refuse_broken(night: Night, made: list[Any]) -> None:

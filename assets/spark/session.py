@@ -7,11 +7,13 @@ zone, as the warehouse keeps them.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from assets.core.refusal import Refusal
 from assets.spark.java import java_home
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 # What both kinds of session can still be told when they stand.
 RULES = SETTINGS | {"spark.sql.execution.arrow.pyspark.enabled": "true"}
 MEMORY = "2g"
+_PORT = 15002  # of a Spark Connect address that names none
+_PATIENCE = 20  # seconds
 
 
 @contextmanager
@@ -60,12 +64,8 @@ def _opened(scratch: Path) -> SparkSession:
         ) from None
     where = remote()
     if where:
-        try:
-            return SparkSession.builder.remote(where).getOrCreate()
-        except Exception as failure:
-            raise Refusal(
-                f"No Spark answers at SPARK_REMOTE={where} ({_first_line(failure)}): start it, or correct the address."
-            ) from failure
+        _refuse_silence(where)
+        return SparkSession.builder.remote(where).getOrCreate()
     scratch.mkdir(parents=True, exist_ok=True)
     os.environ["JAVA_HOME"] = str(java_home(scratch))
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -73,6 +73,21 @@ def _opened(scratch: Path) -> SparkSession:
     for name, value in _settings(scratch).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
+
+
+def _refuse_silence(where: str) -> None:
+    """Spark's own client would knock for ten minutes. What follows the host may be a secret and is not repeated."""
+    address = urlsplit(where)
+    shown = f"{address.scheme}://{address.hostname}:{address.port or _PORT}"
+    try:
+        if address.scheme != "sc" or not address.hostname:
+            raise OSError("it is no address such as sc://host:15002")
+        socket.create_connection((address.hostname, address.port or _PORT), timeout=_PATIENCE).close()
+    except OSError as failure:
+        why = " ".join(str(failure.strerror or failure).split())
+        raise Refusal(
+            f"No Spark answers at {shown}, where SPARK_REMOTE points ({why}): start it, or correct the address."
+        ) from failure
 
 
 def _settings(scratch: Path) -> dict[str, str]:
@@ -92,7 +107,3 @@ def _settings(scratch: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": cores,
         "spark.default.parallelism": cores,
     }
-
-
-def _first_line(failure: BaseException) -> str:
-    return (str(failure).strip() or type(failure).__name__).splitlines()[0]

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from assets.spark.session import session
+from tests.spark import QUICK, QUICK_JAVA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# Nights of a few rows: what is compiled to run faster takes longer than they do.
-JAVA = "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
-QUICK = {
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.shuffle.partitions": "1",
-}
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session that nights of this process use too. Modules that ask for it are of the xdist group "spark"."""
-    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", JAVA)
-    with session(tmp_path_factory.mktemp("spark")) as opened:
-        for name, value in QUICK.items():
-            opened.conf.set(name, value)
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
+        with session(tmp_path_factory.mktemp("spark")) as opened:
+            for name, value in QUICK.items():
+                opened.conf.set(name, value)
+            yield opened

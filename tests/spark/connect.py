@@ -14,6 +14,7 @@ from pathlib import Path
 import pyspark
 
 from assets.spark.java import java_home
+from tests.spark import QUICK, QUICK_JAVA
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 PATIENCE = 180  # seconds until it listens; a JVM on a busy machine takes a while
@@ -37,11 +38,12 @@ def server(at: Path) -> Iterator[str]:
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(at / "tables"),
         "spark.local.dir": str(at / "spill"),
-        "spark.sql.shuffle.partitions": "2",
+        **QUICK,
     }
     environment = {
         **os.environ,
         "JAVA_HOME": str(java_home(at)),
+        "JAVA_TOOL_OPTIONS": QUICK_JAVA,
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
