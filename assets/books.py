@@ -35,6 +35,17 @@ TABLES = {
         quantity DECIMAL(38, 9), cost DECIMAL(38, 15), context VARCHAR, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL""",
     # The settings of each night, by which usage that lands too late for its period is judged.
     "books.nights": "as_of TIMESTAMP PRIMARY KEY, bill_from TIMESTAMP, late_window_us BIGINT NOT NULL",
+    # What periods are reckoned from, so that a night adds up what is new: all of it follows from the ledger and is checked
+    # against it. Of a stretch that says something else than here everything is added up again.
+    "books.stretches": """
+        stretch_no BIGINT NOT NULL, subscription_id VARCHAR NOT NULL, from_at TIMESTAMP NOT NULL, until_at TIMESTAMP NOT NULL,
+        said VARCHAR NOT NULL, is_added BOOLEAN NOT NULL""",
+    "books.added": """
+        stretch_no BIGINT NOT NULL, meter VARCHAR NOT NULL, window_no BIGINT, is_counted_in_baseline BOOLEAN NOT NULL,
+        events BIGINT NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15)""",
+    "books.fates": """
+        entered_at TIMESTAMP NOT NULL, day DATE NOT NULL, meter VARCHAR NOT NULL, fate VARCHAR NOT NULL,
+        usages BIGINT NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15)""",
     "books.duplicates": """
         source VARCHAR NOT NULL, raw_file VARCHAR NOT NULL, raw_line BIGINT NOT NULL, emit_no INTEGER NOT NULL,
         meter VARCHAR NOT NULL, key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, occurred_at TIMESTAMP NOT NULL,

@@ -69,8 +69,7 @@ def write_months(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
             )
         }
     )
-    columns: dict[str, Type] = {"timezone": "text", "month_start": "instant", "month_end": "instant"}
-    con.register("zone_months", _arrow(columns, rows))
+    con.register("zone_months", _arrow(ZONE_MONTHS, rows))
     con.execute("CREATE OR REPLACE TABLE catalog.zone_months AS FROM zone_months")
     con.unregister("zone_months")
 
@@ -288,6 +287,7 @@ def _periods(catalogue: Catalogue, as_of: datetime) -> Iterator[Row]:
         yield it.subscription_id, it.account_id, it.period_start, it.period_end
 
 
+ZONE_MONTHS: dict[str, Type] = {"timezone": "text", "month_start": "instant", "month_end": "instant"}
 TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
     "settings": (
         {

@@ -12,8 +12,9 @@ import dagster as dg
 import duckdb
 from pydantic import PrivateAttr
 
-from assets import warehouse
+from assets import reader, warehouse
 from assets.core.instants import format_instant, parse_instant
+from assets.core.refusal import Refusal
 from assets.post import run_id
 from assets.progress import Listener, about
 
@@ -23,7 +24,28 @@ if TYPE_CHECKING:
 # The hour of the schedule: an hour after midnight periods have ended, and their grace (1 h by default) has passed.
 HOUR = 2
 
-partitions = dg.DailyPartitionsDefinition(start_date="2020-01-01", timezone="UTC", end_offset=1)
+# The first day that a night can be launched for from the UI, where there is none in the books yet.
+EARLIEST = "2020-01-01"
+
+
+def days(since: str) -> dg.DailyPartitionsDefinition:
+    return dg.DailyPartitionsDefinition(start_date=since, timezone="UTC", end_offset=1)
+
+
+partitions = days(EARLIEST)
+
+
+def days_of(workspace: Path) -> dg.DailyPartitionsDefinition:
+    """The days that may have a night: from the first one in the books on, and any where there is none yet.
+
+    Nights only go forward, so a day before the first has none and never gets one: it would only be shown as missing.
+    """
+    try:
+        with reader.opened(workspace) as con:
+            (first,) = con.execute("SELECT min(as_of)::DATE::VARCHAR FROM runs").fetchall()[0]
+    except (Refusal, duckdb.Error):  # nothing is published, or nothing that can be read
+        return partitions
+    return days(max(first or EARLIEST, EARLIEST))
 
 
 def _logged(context: dg.InitResourceContext) -> Listener | None:

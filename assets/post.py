@@ -95,6 +95,30 @@ STEPS = {
         INSERT INTO gate.credits_seen BY NAME
         SELECT s.as_of, g.account_id, g.currency, count(*) AS grants, sum(g.amount_minor)::BIGINT AS granted_minor
         FROM catalog.credit_grants g, catalog.settings s WHERE g.granted_at <= s.as_of GROUP BY ALL""",
+    # A stretch is dropped with its sums once it says something else, or nothing that is billed can come for it any more.
+    "keep what was added up": """
+        CREATE TEMP TABLE stretches AS
+        SELECT s.slice_no, s.subscription_id, s.from_at, s.until_at, s.said, k.stretch_no,
+               (coalesce(k.is_added, false) OR p.slice_no IS NOT NULL) AND s.late_at >= n.as_of AS is_added
+        FROM night.int_periods__stretches s CROSS JOIN catalog.settings n
+        LEFT JOIN books.stretches k USING (subscription_id, from_at, said)
+        LEFT JOIN night.int_periods__scope p ON p.slice_no = s.slice_no;
+        UPDATE stretches SET stretch_no = n.stretch_no FROM (
+            SELECT slice_no, row_number() OVER (ORDER BY slice_no)
+                + (SELECT coalesce(max(stretch_no), 0) FROM books.stretches) AS stretch_no
+            FROM stretches WHERE stretch_no IS NULL) n
+        WHERE n.slice_no = stretches.slice_no;
+        DELETE FROM books.added a WHERE NOT EXISTS (FROM stretches s WHERE s.stretch_no = a.stretch_no AND s.is_added);
+        DELETE FROM books.stretches k WHERE NOT EXISTS (
+            FROM stretches s WHERE (s.stretch_no, s.is_added) = (k.stretch_no, k.is_added));
+        INSERT INTO books.stretches BY NAME
+        SELECT s.* EXCLUDE (slice_no) FROM stretches s ANTI JOIN books.stretches USING (stretch_no);
+        INSERT INTO books.added BY NAME
+        SELECT s.stretch_no, f.* EXCLUDE (slice_no) FROM night.int_usage__fresh f JOIN stretches s USING (slice_no)
+        WHERE s.is_added;
+        DROP TABLE stretches;
+        DELETE FROM books.fates;
+        INSERT INTO books.fates BY NAME FROM night.int_ledger__fates""",
     "make meter events": """
         INSERT INTO books.meter_events BY NAME
         SELECT * FROM night.int_events__new""",

@@ -1,4 +1,4 @@
-"""Publish: what readers open, built whole beside the old one and put in its place by a rename.
+"""Publish: what readers open, made beside the old one and put in its place by a rename.
 
 A reader who has the old file open keeps the old night to the end; whoever opens it next sees the new one; nobody ever
 sees half of either, and the warehouse itself is never opened by a reader.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
+
+from assets import exports, history
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
 TABLES = {
@@ -41,8 +44,8 @@ TABLES = {
 
 
 def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
-    """Write published/ anew from the books; rows by table."""
-    return _publish(con, workspace, tuple(TABLES), beginning_with=None)
+    """Write published/ from the books: the ledger goes on from what is there, all else is told anew; rows by table."""
+    return _publish(con, workspace, tuple(TABLES))
 
 
 def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> bool:
@@ -53,7 +56,7 @@ def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]
         return True
     changed = [table for table in tables if not _is_current(con, file, table)]
     if changed:
-        _publish(con, workspace, changed, beginning_with=file)
+        _publish(con, workspace, changed)
     return bool(changed)
 
 
@@ -72,38 +75,60 @@ def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
     return row == (0,)
 
 
-def _publish(
-    con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str], beginning_with: Path | None
-) -> dict[str, int]:
+def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> dict[str, int]:
     target = workspace / "published"
-    exports = target / "exports"
-    exports.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
     for leftover in (fresh, Path(f"{fresh}.wal")):
         leftover.unlink(missing_ok=True)
-    if beginning_with:
-        shutil.copyfile(beginning_with, fresh)
+    if _file(workspace).exists():
+        _clone(_file(workspace), fresh)
     # The oldest storage version is what every DuckDB an analyst may have can open.
     con.execute(f"ATTACH {_text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
     try:
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
+        written: set[datetime] = set()
         for table in tables:
-            con.execute(
-                f"CREATE OR REPLACE TABLE published.billing.{table} AS FROM billing.{table} ORDER BY {TABLES[table]}"
-            )
+            if table == "ledger":
+                written = history.bring_up(con, TABLES[table])
+            else:
+                told = f"FROM billing.{table} ORDER BY {TABLES[table]}"
+                con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {told}")
         _comment(con, tables)
         rows = {table: _count(con, table) for table in tables}
-        for table in tables:
-            for suffix, options in (("csv", "HEADER"), ("parquet", "FORMAT parquet, COMPRESSION zstd")):
-                part = exports / f".{table}.{suffix}.tmp"
-                con.execute(f"COPY published.billing.{table} TO {_text(part)} ({options})")
+        nights = history.nights(con) if "ledger" in tables else {}
+        files = list(_exports(target / "exports", tables, nights, written))
+        exports.write(con, files)
     finally:
         con.execute("DETACH published")
-    for table in tables:
-        for suffix in ("csv", "parquet"):
-            os.replace(exports / f".{table}.{suffix}.tmp", exports / f"{table}.{suffix}")
+    exports.put_in_place(files)
     os.replace(fresh, _file(workspace))
+    if nights:
+        exports.clear(target / "exports", nights)
     return rows
+
+
+def _exports(
+    folder: Path, tables: Sequence[str], nights: history.Nights, written: Collection[datetime]
+) -> Iterator[exports.Export]:
+    for table in tables:
+        if table == "ledger":
+            yield from exports.of_ledger(folder, nights, written, TABLES[table])
+        else:
+            yield from exports.of_table(folder, table)
+
+
+def _clone(file: Path, fresh: Path) -> None:
+    """The same bytes in a file of its own, by the system, which shares them between both where it can."""
+    with file.open("rb") as source, fresh.open("wb") as target:
+        left = os.fstat(source.fileno()).st_size
+        try:
+            while left:
+                left -= os.copy_file_range(source.fileno(), target.fileno(), left) or left
+            return
+        except (AttributeError, OSError):  # not on this system, or not between these files
+            pass
+    shutil.copyfile(file, fresh)
 
 
 def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:

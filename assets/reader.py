@@ -27,8 +27,11 @@ MOST_ROWS = 200
 MOST_CHARACTERS = 80
 
 
+FILE = Path("published") / "tallyhouse.duckdb"
+
+
 def published_file(workspace: Path) -> Path:
-    file = workspace / "published" / "tallyhouse.duckdb"
+    file = workspace / FILE
     if not file.exists():
         raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
     return file

@@ -42,6 +42,8 @@ def lay_out(con: duckdb.DuckDBPyConnection, instead: Mapping[str, Relation], sli
     for name in _standing(con):
         relations.pop(name, None)
     relations |= instead
+    # What the books hold added up is of their own terms, and of all their nights.
+    relations |= without_rows("books.stretches", "books.added", "books.fates")
     relations["night.int_periods__slices"] = _numbered(slices)
     for name, relation in {**relations, **_GIVEN}.items():
         if isinstance(relation, str):

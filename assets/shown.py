@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +19,16 @@ AFTERWARDS = {
     "every_row_is_accounted_for": """
         SELECT raw_file, source, rows, accepted, duplicate, ignored, quarantined FROM billing.files
         WHERE source IS NOT NULL AND rows <> accepted + duplicate + ignored + quarantined
-        ORDER BY raw_file, source LIMIT 20""",
-    "nothing_has_leaked": "FROM leaks WHERE difference <> 0 ORDER BY day, meter, measure LIMIT 20",
+        ORDER BY raw_file, source""",
+    "nothing_has_leaked": "FROM leaks WHERE difference <> 0 ORDER BY day, meter, measure",
 }
+
+# Sources with usage in the week before the last whole UTC day, and none on it.
+ABSENT = """
+    WITH night AS (SELECT date_trunc('day', as_of) AS today FROM catalog.settings)
+    SELECT source, max(occurred_at) AS newest_usage, any_value(today)::DATE - 1 AS absent_day
+    FROM books.ledger, night WHERE occurred_at < today AND occurred_at >= today - INTERVAL 8 DAY
+    GROUP BY source HAVING max(occurred_at) < any_value(today) - INTERVAL 1 DAY ORDER BY source"""
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -33,14 +41,39 @@ def one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return row[0]
 
 
-def table(con: duckdb.DuckDBPyConnection, sql: str) -> str | None:
-    """A query's rows as a Markdown table; None where there are none."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a check found: how many rows, and the first of them as a table."""
+
+    count: int
+    table: str | None
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+
+def found(con: duckdb.DuckDBPyConnection, sql: str, most: int = 20) -> Found:
+    count = one(con, f"SELECT count(*) FROM ({sql})")
+    return Found(count, table(con, f"{sql} LIMIT {most}") if count else None)
+
+
+def rows(found: Found) -> Metadata:
+    """The result of a check: a number to plot over nights, and the rows where there are any."""
+    return {"rows_found": found.count, **({"rows": dg.MetadataValue.md(found.table)} if found.table else {})}
+
+
+def table(con: duckdb.DuckDBPyConnection, sql: str, is_turned: bool = False) -> str | None:
+    """A query's rows as a Markdown table, or its columns as rows where they are many; None where there are none."""
     cursor = con.execute(sql)
-    columns = [column[0] for column in cursor.description or ()]
+    columns: tuple[Any, ...] = tuple(column[0] for column in cursor.description or ())
     rows = cursor.fetchall()
     if not rows:
         return None
-    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    if is_turned:
+        columns, *rows = zip(columns, *rows, strict=True)
+    numbers = [all(isinstance(row[at], int | Decimal | None) for row in rows) for at in range(len(columns))]
+    rule = ["---:" if is_number else "---" for is_number in numbers]
+    lines = [columns, rule, *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -140,10 +173,11 @@ def books(con: duckdb.DuckDBPyConnection) -> Metadata:
                 con,
                 """SELECT measure, sum(COLUMNS(* EXCLUDE (day, meter, measure))) FROM leaks
                 GROUP BY measure ORDER BY measure DESC""",
+                is_turned=True,
             ),
             "quarantine_by_reason": table(
                 con,
-                """SELECT reason, count(*) AS rows, sum(cost) AS cost, min(first_seen) AS since FROM books.quarantine
+                """SELECT reason, count(*) AS rows, sum(cost) AS cost, min(first_seen)::DATE AS since FROM books.quarantine
                 GROUP BY reason ORDER BY rows DESC, reason""",
             ),
             "lines_tonight": table(
@@ -162,7 +196,7 @@ def billed(con: duckdb.DuckDBPyConnection) -> Metadata:
         """SELECT currency, sum(amount_minor)::BIGINT FROM books.lines
         SEMI JOIN catalog.settings s ON lines.book = s.book AND created_as_of = s.as_of GROUP BY currency ORDER BY currency"""
     )
-    return {f"billed_minor_{currency.lower()}": amount for currency, amount in found.fetchall()}
+    return _by_currency(con, "billed_minor", found.fetchall())
 
 
 def unbilled(con: duckdb.DuckDBPyConnection) -> Metadata:
@@ -172,18 +206,13 @@ def unbilled(con: duckdb.DuckDBPyConnection) -> Metadata:
         FROM billing.periods JOIN catalog.currencies USING (currency) WHERE state = 'open'
         GROUP BY currency, exponent ORDER BY currency"""
     )
-    return {f"unbilled_minor_{currency.lower()}": amount for currency, amount in found.fetchall()}
+    return _by_currency(con, "unbilled_minor", found.fetchall())
 
 
-def absent(con: duckdb.DuckDBPyConnection) -> str | None:
-    """Sources with usage in the week before the last whole UTC day, and none on it."""
-    return table(
-        con,
-        """WITH night AS (SELECT date_trunc('day', as_of) AS today FROM catalog.settings)
-        SELECT source, max(occurred_at) AS newest_usage, any_value(today)::DATE - 1 AS absent_day
-        FROM books.ledger, night WHERE occurred_at < today AND occurred_at >= today - INTERVAL 8 DAY
-        GROUP BY source HAVING max(occurred_at) < any_value(today) - INTERVAL 1 DAY ORDER BY source""",
-    )
+def _by_currency(con: duckdb.DuckDBPyConnection, name: str, found: list[tuple[str, int]]) -> Metadata:
+    """A number for every currency that an account has: a night without any is a point of the plot too."""
+    known = con.execute("SELECT DISTINCT currency, 0 FROM catalog.accounts ORDER BY currency").fetchall()
+    return {f"{name}_{currency.lower()}": amount for currency, amount in (dict(known) | dict(found)).items()}
 
 
 def published(con: duckdb.DuckDBPyConnection) -> Metadata:
@@ -195,6 +224,7 @@ def published(con: duckdb.DuckDBPyConnection) -> Metadata:
                 """SELECT currency, state, count(*) AS periods, sum(usage) AS usage, sum(refresh) AS refresh,
                 sum(overage) AS overage, sum(owed) AS owed, sum(billed_minor) AS billed_minor
                 FROM billing.periods GROUP BY ALL ORDER BY ALL""",
+                is_turned=True,
             ),
         }
     )
@@ -238,7 +268,10 @@ def _markdown(parts: dict[str, str | None]) -> Metadata:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, Decimal):
-        text = f"{value:f}"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        # Narrow, for a glance; what six digits would make nothing of is shown as it is.
+        text = f"{round(value, 6) or value:,f}" if isinstance(value, Decimal) else f"{value:,}"
         return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, datetime):  # as the warehouse keeps it, in UTC
+        return f"{value:%Y-%m-%d %H:%M} UTC"
     return str(value).replace("|", "\\|")[:120]

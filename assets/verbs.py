@@ -22,7 +22,7 @@ from assets.core.catalogue.models import Catalogue
 from assets.core.page import counted
 from assets.gate import docs
 from assets.gate.asset import gate, gate_specs
-from assets.gate.tables import ensure_gate
+from assets.gate.tables import TONIGHT, ensure_gate
 from assets.landing import Landed, ensure_tables, land
 from assets.night import Night
 from assets.progress import tell, warn
@@ -118,8 +118,8 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         counts = post.post(con, night.root, night.clock, decisions)
         shown.weigh(con)
         metadata = shown.books(con) | shown.billed(con)
-        absent = shown.absent(con)
-        wrong = {check: shown.table(con, query) for check, query in shown.AFTERWARDS.items()}
+        absent = shown.found(con, shown.ABSENT)
+        wrong = {check: shown.found(con, query) for check, query in shown.AFTERWARDS.items()}
     tell(
         "posted",
         f"{counts['usages']} usages, {counts['held']} rows held, {counts['closed_periods']} periods closed, "
@@ -130,14 +130,14 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         tell(decision.decision, decision.because, **decision.detail)
     yield dg.MaterializeResult(metadata={**counts, **metadata})
     for check, rows in wrong.items():
-        yield dg.AssetCheckResult(check_name=check, passed=rows is None, metadata={"rows": rows or "none"})
+        yield dg.AssetCheckResult(check_name=check, passed=not rows, metadata=shown.rows(rows))
     yield dg.AssetCheckResult(
         check_name="the_last_closed_day_is_present",
-        passed=absent is None,
+        passed=not absent,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"sources": dg.MetadataValue.md(absent or "none")},
+        metadata=shown.rows(absent),
     )
-    failed = [f"check {check} failed; nothing was published. Rows:\n{rows}" for check, rows in wrong.items() if rows]
+    failed = [f"check {check} failed; nothing was published. Rows:\n{it.table}" for check, it in wrong.items() if it]
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
 
@@ -166,7 +166,8 @@ def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeR
                 raise dg.RetryRequested(max_retries=night.retries, seconds_to_wait=RETRY_SECONDS) from waiting
             raise
         metadata = shown.pushed(con)
-    return dg.MaterializeResult(metadata={**counts, **metadata})
+    standing = {"sent": 0, "pending": 0, "parked": 0} | counts
+    return dg.MaterializeResult(metadata={**standing, **metadata})
 
 
 def reconciled(
@@ -178,7 +179,7 @@ def reconciled(
         result = reconcile.run(con, night.root, loaded, wall_clock, is_asked=False)
         differences = shown.one(con, "SELECT count(*) FROM billing.reconciliation")
         metadata = shown.reconciled(con)
-    counts = {"customers": result.customers, "reads": result.reads} if result else {}
+    counts = {"customers": result.customers if result else 0, "reads": result.reads if result else 0}
     yield dg.MaterializeResult(metadata={**counts, "differences": differences, **metadata})
     yield dg.AssetCheckResult(
         check_name="stripe_agrees_with_the_books",
@@ -196,10 +197,8 @@ def announced(night: Night) -> dg.MaterializeResult[None]:
     """What happened, told to whoever listens (TALLYHOUSE_POSTHOG_KEY), every event once; to nobody by default."""
     with night.connect() as con:
         done = announce.tell_posthog(con, night.clock)
-    told: dict[str, Any] = (
-        {"listener": "PostHog", "sent": done.sent, "waiting": done.waiting} if done else {"listener": "none"}
-    )
-    return dg.MaterializeResult(metadata=told)
+    told: dict[str, Any] = {"sent": done.sent, "waiting": done.waiting} if done else {"sent": 0, "waiting": 0}
+    return dg.MaterializeResult(metadata={"listener": "PostHog" if done else "nobody", **told})
 
 
 def reported(night: Night) -> dg.MaterializeResult[None]:
@@ -223,28 +222,34 @@ def measured(night: Night) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file)})
 
 
-# What all nights have left behind; the models read it, and posted alone writes it.
-system_of_record = dg.AssetSpec(
+# What all nights have left behind; the models read it, and posted alone writes it. In a group of its own, so that the
+# graph of groups has no way back: tonight begins with it, and ends with what is posted.
+nights_before = dg.AssetSpec(
     "books",
-    group_name="books",
+    group_name="nights_before",
     kinds={"duckdb"},
     owners=["team:billing"],
     description="The system of record: ledger, quarantine, closes, lines and credits of all nights before.",
 )
 
 
-def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetsDefinition]:
+def make_assets(
+    partitions: dg.PartitionsDefinition[str] | None, blocking: frozenset[str] | None = None
+) -> list[dg.AssetsDefinition]:
     """The verbs as assets, in the order of the story; a night of a day that Dagster does not know has no partition."""
+    looked_at = [*publish.TABLES, *(f"gate_{name}" for name in TONIGHT)]
     asset = partial(dg.asset, partitions_def=partitions, pool=POOL, owners=["team:billing"], **one_by_one(partitions))
     checks = [
         dg.AssetCheckSpec(
             "every_row_is_accounted_for",
             asset="posted",
+            blocking=True,
             description="Of every file, rows = accepted + duplicate + ignored + quarantined, counted where they ended.",
         ),
         dg.AssetCheckSpec(
             "nothing_has_leaked",
             asset="posted",
+            blocking=True,
             description="Of every day and meter, what was received is in the books with one fate, to the last digit.",
         ),
         dg.AssetCheckSpec(
@@ -257,20 +262,21 @@ def make_assets(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.Asse
         dg.AssetCheckSpec(
             "stripe_agrees_with_the_books",
             asset="reconciled",
+            blocking=True,
             description="All that was sent is at Stripe, once and as it was sent, and nothing else of ours is.",
         )
     ]
     return [
         asset(group_name="raw", kinds={"yaml", "csv", "duckdb"})(catalogue),
         asset(group_name="raw", kinds={"duckdb"}, deps=["catalogue"])(landed),
-        asset(group_name="gate", kinds={"duckdb"}, deps=list(publish.TABLES), check_specs=gate_specs())(gate),
+        asset(group_name="gate", kinds={"duckdb"}, deps=looked_at, check_specs=gate_specs(blocking))(gate),
         asset(group_name="books", kinds={"duckdb"}, deps=["gate"], check_specs=checks)(posted),
         asset(group_name="published", kinds={"duckdb", "parquet", "csv"}, deps=["posted"])(published),
         asset(group_name="stripe", kinds={"stripe"}, deps=["published"])(pushed),
         asset(group_name="stripe", kinds={"stripe", "duckdb"}, deps=["pushed"], check_specs=agrees)(reconciled),
-        asset(group_name="published", kinds={"duckdb"}, deps=["reconciled"])(announced),
-        asset(group_name="published", kinds={"html"}, deps=["announced"])(reported),
-        asset(group_name="published", kinds={"duckdb"}, deps=["reported"])(measured),
+        asset(group_name="reports", kinds={"duckdb"}, deps=["reconciled"])(announced),
+        asset(group_name="reports", kinds={"html"}, deps=["announced"])(reported),
+        asset(group_name="reports", kinds={"duckdb"}, deps=["reported"])(measured),
     ]
 
 

@@ -50,22 +50,23 @@ def _cache() -> Path:
 @cache
 def manifest_files(target: str = "duckdb") -> tuple[Path, Path]:
     """The parsed project, as dbt reads it back and as Dagster reads it; parsed now if it was never parsed as it is."""
-    kept = _cache()
-    packed, readable = (kept / f"manifest-{target}-{fingerprint()}{suffix}" for suffix in (".msgpack", ".json"))
+    at = _cache()
+    packed, readable = (kept(f"manifest-{target}", suffix) for suffix in (".msgpack", ".json"))
     if not (packed.exists() and readable.exists()):
         from dbt.cli.main import dbtRunner
 
-        kept.mkdir(parents=True, exist_ok=True)
-        parsed = dbtRunner().invoke(["parse", *_flags(kept, target), "--no-partial-parse", "--no-write-json"])
+        at.mkdir(parents=True, exist_ok=True)
+        parsed = dbtRunner().invoke(["parse", *_flags(at, target), "--no-partial-parse", "--no-write-json"])
         if not parsed.success:
             raise RuntimeError(f"dbt can't parse the project: {parsed.exception or parsed.result}")
         manifest: Any = parsed.result
-        _write(packed, manifest.to_msgpack())
-        _write(readable, json.dumps(manifest.writable_manifest().to_dict(omit_none=True), default=str).encode())
+        keep(packed, manifest.to_msgpack())
+        keep(readable, json.dumps(manifest.writable_manifest().to_dict(omit_none=True), default=str).encode())
     return packed, readable
 
 
-def _write(file: Path, content: bytes) -> None:
+def keep(file: Path, content: bytes) -> None:
+    """Whole, also where two processes do so at once."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     part.write_bytes(content)
     os.replace(part, file)
@@ -102,7 +103,12 @@ def _compiled(target: str) -> dict[str, dict[str, str]]:
 
 
 def _compiled_file(target: str) -> Path:
-    return _cache() / f"sql-{target}-{fingerprint()}.json"
+    return kept(f"sql-{target}", ".json")
+
+
+def kept(what: str, suffix: str) -> Path:
+    """A file about the project as it is now."""
+    return _cache() / f"{what}-{fingerprint()}{suffix}"
 
 
 def _keep_compiled(results: Any, target: str) -> None:
@@ -120,7 +126,7 @@ def _keep_compiled(results: Any, target: str) -> None:
         for it in results
         if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
     }
-    _write(_compiled_file(target), json.dumps({"models": models, "checks": checks}, indent=1).encode())
+    keep(_compiled_file(target), json.dumps({"models": models, "checks": checks}, indent=1).encode())
 
 
 def findings(results: Any) -> list[Finding]:

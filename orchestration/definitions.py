@@ -7,12 +7,18 @@ import dagster as dg
 
 @dg.definitions
 def tallyhouse() -> dg.Definitions:
-    from assets.night import partitions
+    """As the UI and the schedule see it: the days of the workspace's nights, and which of its checks stop one."""
+    import os
+    from pathlib import Path
 
-    return define(partitions)
+    from assets.gate.asset import blocking
+    from assets.night import days_of, partitions
+
+    told = os.environ.get("TALLYHOUSE_WORKSPACE")
+    return define(days_of(Path(told)), blocking(Path(told))) if told else define(partitions)
 
 
-def define(partitions: dg.PartitionsDefinition[str] | None) -> dg.Definitions:
+def define(partitions: dg.PartitionsDefinition[str] | None, blocking: frozenset[str] | None = None) -> dg.Definitions:
     """Everything there is; without partitions, for a night of a day that Dagster does not know (yet)."""
     import json
 
@@ -21,7 +27,7 @@ def define(partitions: dg.PartitionsDefinition[str] | None) -> dg.Definitions:
 
     models = model_assets.make_models(json.loads(dbt.manifest_files()[1].read_text()), partitions)
     return dg.Definitions(
-        assets=[verbs.system_of_record, *verbs.make_assets(partitions), models],
+        assets=[verbs.nights_before, *verbs.make_assets(partitions, blocking), models],
         jobs=[jobs.nightly],
         schedules=[jobs.every_night] if partitions else [],
         sensors=[sensors.new_raw_files, news.tell_people_of_failures] if partitions else [],

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets import events, limits, parity, shown
+from assets.gate import docs
 from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
 from assets.night import Night
@@ -29,8 +30,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
             spec = super().get_asset_spec(manifest, unique_id, project)
             node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
             if node["resource_type"] == "source":
-                room = {"catalog": "catalogue", "landing": "landed"}.get(node["source_name"], "books")
-                return spec.replace_attributes(key=dg.AssetKey(room))
+                return spec.replace_attributes(key=dg.AssetKey(_room(node["source_name"])))
             return spec.replace_attributes(
                 key=dg.AssetKey(node["name"]),
                 group_name=Path(node["original_file_path"]).parent.name,
@@ -57,10 +57,15 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
             rows = shown.row_counts(con, [r.node.name for r in results if r.node.resource_type == "model"])
             for alert in parity.alerts(con):
                 warn("parity_alert", alert)
+        columns = _columns(manifest)
         for result in results:
             node = result.node
             if node.resource_type == "model" and result.status == "success":
-                metadata = {"seconds": round(result.execution_time, 2), **rows.get(node.name, {})}
+                metadata = {
+                    "seconds": round(result.execution_time, 2),
+                    **rows.get(node.name, {}),
+                    **columns.get(node.name, {}),
+                }
                 yield dg.MaterializeResult(asset_key=dg.AssetKey(node.name), metadata=metadata)
             elif node.resource_type == "test" and result.status != "skipped":
                 check = checks[node.unique_id]
@@ -93,15 +98,54 @@ def _built(night: Night) -> Any:
     return build(night.root)
 
 
+def _room(schema: str) -> str:
+    """The asset that writes the tables of a schema that no model writes."""
+    return {"catalog": "catalogue", "landing": "landed"}.get(schema, "books")
+
+
+def _columns(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each column is made of, as Dagster shows it; no night is lost for it."""
+    from orchestration.lineage import lineage
+
+    models = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    try:
+        found = lineage(manifest)
+    except Exception as error:
+        warn("lineage", f"lineage: what columns are made of could not be read ({error}); nothing else needs it.")
+        return {}
+
+    def dep(schema: str, table: str, column: str) -> dg.TableColumnDep:
+        if table in models:
+            return dg.TableColumnDep(dg.AssetKey(table), column)
+        return dg.TableColumnDep(dg.AssetKey(_room(schema)), f"{table}.{column}")
+
+    return {
+        model: {
+            "dagster/column_lineage": dg.TableColumnLineage(
+                {column: [dep(*one) for one in of] for column, of in columns.items()}
+            )
+        }
+        for model, columns in found.items()
+    }
+
+
 def _judge(night: Night, results: Iterable[Any]) -> None:
     """The first of the night's findings; a failed check also keeps the models after it from being built."""
     failed = [result for result in results if result.node.resource_type == "model" and result.status == "error"]
     if failed:
         raise dg.Failure(f"model {failed[0].node.name} failed: {failed[0].message}", allow_retries=False)
     built = {result.node.name for result in results if result.status == "success"}
+    has_failed = any(result.status in ("fail", "error") for result in results)
     with night.connect() as con:
-        if any(result.status in ("fail", "error") for result in results):
+        if has_failed:
             refuse_unpriced(con)  # a check found it, but a person is told which plan to mend
             refuse_locked(con)
-        judged = judge(con, night.clock, findings(results), is_first=True, has_lines="gate_lines" in built)
+        judged = judge(
+            con,
+            night.clock,
+            findings(results),
+            is_first=True,
+            has_lines="gate_lines" in built,
+            report=docs.REPORT if has_failed else None,
+        )
         refuse_stopped(con, judged, night.root)

@@ -24,6 +24,7 @@ DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {pools: {default_limit: 1, granularity: run}}
+event_log_storage: {module: orchestration.event_log, class: EventLog, config: {base_dir: {env: DAGSTER_HOME}}}
 """
 
 

@@ -68,7 +68,8 @@ class Shell:
         night = self.con.execute("SELECT max(as_of) FROM runs").fetchone()
         print(f"The books as of {format_instant(night[0]) if night and night[0] else 'no night'}.")
         names = self.con.execute(
-            "SELECT table_name FROM duckdb_tables() UNION SELECT column_name FROM duckdb_columns()"
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'billing'"
+            " UNION SELECT column_name FROM duckdb_columns()"
             " WHERE schema_name = 'billing' ORDER BY 1"
         ).fetchall()
         self.words = [*(name for (name,) in names), *_WORDS.split(), *HELP.split(), *examples.examples()]

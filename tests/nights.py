@@ -116,7 +116,7 @@ def _tables(con: duckdb.DuckDBPyConnection) -> Tables:
     con.execute("SET TimeZone = 'UTC'")
     tables: Tables = {}
     for name in publish.TABLES:
-        rows = con.execute(f"FROM billing.{name}")
+        rows = con.execute(f"FROM billing.{name} ORDER BY {publish.TABLES[name]}")
         columns = [column[0] for column in rows.description or ()]
         tables[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
     return tables

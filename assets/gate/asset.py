@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from assets import shown
+from assets.core.catalogue.problems import Problems
+from assets.core.catalogue.read_checks import read_checks
 from assets.core.catalogue.shipped_checks import shipped
 from assets.core.page import lines_of
 from assets.gate import words
@@ -20,11 +23,23 @@ from assets.progress import tell
 OWN = "own_checks_pass"  # what a workspace adds, Dagster can't know before it runs
 
 
-def gate_specs() -> list[dg.AssetCheckSpec]:
-    return [
-        *(dg.AssetCheckSpec(check.name, asset="gate", description=check.about) for check in shipped().values()),
-        dg.AssetCheckSpec(OWN, asset="gate", description="The checks that the workspace adds in catalog/checks.yaml."),
-    ]
+def blocking(workspace: Path) -> frozenset[str]:
+    """The checks that stop a night of this workspace; as they come, where its catalog/checks.yaml is in disorder."""
+    problems = Problems()
+    checks, _ = read_checks(workspace, problems)
+    if problems.mistakes:
+        checks = tuple(shipped().values())
+    return frozenset(OWN if check.suite == "own" else check.name for check in checks if check.severity == "block")
+
+
+def gate_specs(stops: frozenset[str] | None = None) -> list[dg.AssetCheckSpec]:
+    """The checks as Dagster shows them: those that stop a night as blocking, though `gate` itself says why before."""
+    known = shipped()
+    about = {name: check.about for name, check in known.items()}
+    about[OWN] = "The checks that the workspace adds in catalog/checks.yaml."
+    if stops is None:  # nobody says of which workspace
+        stops = frozenset(name for name, check in known.items() if check.severity == "block")
+    return [dg.AssetCheckSpec(name, asset="gate", description=about[name], blocking=name in stops) for name in about]
 
 
 def gate(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

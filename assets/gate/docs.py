@@ -31,7 +31,8 @@ _HEAD = (
     '<script src="{root}static/js/jquery.min.js"></script>'
     '<script src="{root}static/js/bootstrap.bundle.min.js"></script>'
     '<script src="{root}static/js/docs.js"></script>'
-    "<style>[onclick^=clearTableFilters] {{display: none}}</style>"  # there are no filters
+    # There are no filters, and the first page's bar held nothing but a logo.
+    "<style>[onclick^=clearTableFilters], nav.sticky-top:not(:has(ol)) {{display: none}}</style>"
 )
 
 _ELSEWHERE = (

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -231,7 +232,7 @@ def _keep_rows(conn: Any, cursor: Any, statement: str, parameters: Any, context:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """It prints what is meant for a notebook, logs what it also returns, and warns of its own libraries."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_spark():
         warnings.simplefilter("ignore")
         importlib.import_module("great_expectations")  # which sets its own level
     log = logging.getLogger("great_expectations")
@@ -243,3 +244,16 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         log.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_spark() -> Iterator[None]:
+    """Where Spark is installed it would be imported, for seconds and for nothing."""
+    if "pyspark" in sys.modules:
+        yield
+        return
+    sys.modules["pyspark"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pyspark"]

@@ -8,7 +8,7 @@ import duckdb
 
 from assets.core.page import Page, lines_of
 from assets.core.refusal import Refusal
-from assets.gate import words
+from assets.gate import docs, sheet, words
 from assets.gate.judge import Judged, rows_of
 
 
@@ -28,8 +28,10 @@ class Stopped(Refusal):
 
 
 def refuse_stopped(con: duckdb.DuckDBPyConnection, judged: Judged, workspace: Path) -> None:
-    """Raise where a check stops the night."""
+    """Raise where a rule of the models stops the night, before any suite was asked; its page takes their place."""
     if judged.is_stopped:
+        docs.fresh(workspace)
+        sheet.put(con, judged, workspace)
         raise Stopped(judged, account(con, judged, workspace))
 
 

@@ -9,7 +9,7 @@ from assets import warehouse
 from assets.core.catalogue.problems import Problems
 from assets.core.catalogue.read_checks import read_checks
 from assets.core.refusal import Refusal
-from assets.gate import docs, expectations
+from assets.gate import docs, expectations, sheet
 from assets.gate.judge import Judged, judge, nights_known
 from assets.gate.tables import lay_out
 
@@ -26,4 +26,6 @@ def watch(workspace: Path, as_of: datetime) -> Judged:
     found = expectations.run(workspace, checks, nights, as_of, docs.fresh(workspace))
     docs.dress(workspace)
     with warehouse.connect(workspace) as con:
-        return judge(con, as_of, found, is_first=False, report=docs.REPORT)
+        judged = judge(con, as_of, found, is_first=False, report=docs.REPORT)
+        sheet.put(con, judged, workspace)
+        return judged

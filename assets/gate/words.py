@@ -16,6 +16,12 @@ from assets.gate.judge import Judged
 Row: TypeAlias = dict[str, Any]
 RowsOf: TypeAlias = Callable[[str, int], list[Row]]  # a check's first rows
 
+SUITES = {
+    "models": "Rules of the models",
+    "landed": "What came in",
+    "billed": "What would be billed",
+    "own": "The workspace's own",
+}
 SAMPLE = 5
 _WIDEST = 8  # columns of a sample
 
@@ -23,11 +29,11 @@ _WIDEST = 8  # columns of a sample
 def opening(judged: Judged) -> str:
     night = f"the night of {format_instant(judged.as_of)}"
     stops, warns, accepted = (len(judged.of(verdict)) for verdict in ("stops", "warns", "accepted"))
-    waiting = sum(check["outcome"] == "waiting" for check in judged.checks)
-    parts = [counted(len(judged.of("passes")) - waiting, "check") + " passed"]
+    waiting, off = (sum(check["outcome"] == outcome for check in judged.checks) for outcome in ("waiting", "off"))
+    parts = [counted(len(judged.of("passes")) - waiting - off, "check") + " passed"]
     parts += [f"{stops} stopped it"] * bool(stops) + [f"{warns} warned"] * bool(warns)
     parts += [f"{accepted} accepted"] * bool(accepted)
-    parts += [f"{waiting} wait for more history"] * bool(waiting)
+    parts += [f"{waiting} wait for more history"] * bool(waiting) + [f"{off} off"] * bool(off)
     said = {"stops": "was stopped", "warns": "passed, with warnings", "passes": "passed"}[judged.verdict]
     return f"{night} {said}: {', '.join(parts)}"
 
@@ -35,6 +41,8 @@ def opening(judged: Judged) -> str:
 def consequence(judged: Judged) -> str:
     """What a stop holds back, and what it leaves alone."""
     held = f"{counted(judged.lines, 'line')}" + (f" of {amounts(judged.money)}" if judged.money else "")
+    if not judged.lines and all(check["suite"] == "models" for check in judged.checks):
+        held = "all that tonight would bill, which was not reckoned to the end"
     last = (
         f"the night of {format_instant(judged.last_posted)} is what readers see, untouched"
         if judged.last_posted
@@ -45,11 +53,17 @@ def consequence(judged: Judged) -> str:
 
 def sentence(check: Row) -> str:
     """A check that did not pass, as one sentence."""
+    aim = "" if check["outcome"] == "raised" else f" It makes sure of this: {check['about']}"
+    return f"{check['check_name']} {what(check)}{aim}"
+
+
+def what(check: Row) -> str:
+    """What it found, and the money of it."""
     if check["outcome"] == "raised":
-        return f"{check['check_name']} {check['detail']}; it blocks, for nobody knows what it would have found."
+        return f"{check['detail']}; it blocks, for nobody knows what it would have found."
     found = counted(check["rows_found"], "row") if check["rows_found"] else check["detail"] or "what must not be"
     stake = f", {amounts(check['at_stake'])} at stake" if check["at_stake"] else ""
-    return f"{check['check_name']} found {found}{stake}. It makes sure of this: {check['about']}"
+    return f"found {found}{stake}."
 
 
 def page(judged: Judged, rows_of: RowsOf, workspace: object) -> Page:
@@ -62,7 +76,7 @@ def page(judged: Judged, rows_of: RowsOf, workspace: object) -> Page:
     if judged.report:
         blocks.append(Text(f"The report: {judged.report}, below the workspace."))
     if judged.is_stopped:
-        blocks += _what_to_do(judged, workspace)
+        blocks += what_to_do(judged, workspace)
     return blocks
 
 
@@ -75,11 +89,11 @@ def _check(check: Row, rows_of: RowsOf) -> Page:
     blocks: Page = [Text(f"[{how}] {sentence(check)}")]
     rows = rows_of(check["check_name"], SAMPLE)
     if rows:
-        blocks.append(_sample(check, rows))
+        blocks.append(sample(check, rows))
     return blocks
 
 
-def _sample(check: Row, rows: list[Row]) -> Table:
+def sample(check: Row, rows: list[Row]) -> Table:
     known = shipped().get(check["check_name"])
     names = [name for name in known.shows if name in rows[0]] if known else list(rows[0])[:_WIDEST]
     stake = known.money if known else "at_stake"
@@ -92,7 +106,7 @@ def _sample(check: Row, rows: list[Row]) -> Table:
     )
 
 
-def _what_to_do(judged: Judged, workspace: object) -> Page:
+def what_to_do(judged: Judged, workspace: object) -> Page:
     where = f"--workspace {shlex.quote(str(workspace))}"
     again = f"tallyhouse nightly {where} --as-of {format_instant(judged.as_of)}"
     checks = judged.of("stops")

@@ -20,7 +20,7 @@ from assets.core.catalogue.models import Source
 from assets.landing.again import read_again
 from assets.landing.edge import Reading
 from assets.landing.links import clear_links, keep, spool
-from assets.landing.mapping import mapping
+from assets.landing.mapping import is_one_at_most, mapping
 from assets.landing.readers import doubts
 from assets.landing.reckon import Formula, Weights
 from assets.landing.session import landing_session, registered
@@ -176,7 +176,7 @@ def _balanced(con: duckdb.DuckDBPyConnection, read: list[_Read]) -> tuple[Landed
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for source in {one.source.name: one.source for one in read}.values():
         # A row of several usages counts once; where each row is one at most, plain counting is many times faster.
-        rows = "count(*)" if len(source.emits) == 1 else "count(DISTINCT raw_line)"
+        rows = "count(*)" if is_one_at_most(source) else "count(DISTINCT raw_line)"
         found = con.execute(
             f"""
             SELECT raw_file, {rows} FILTER (emit_no >= 0), count(*) FILTER (emit_no < 0)

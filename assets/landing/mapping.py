@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 
 from assets.core.catalogue.models import Condition, Emit, Field, OccurredAt, Source
 from assets.landing import shortcuts
@@ -59,7 +60,7 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
     """`keep_text` keeps the text of every row, for rows that are read again from it."""
     texts, numbers = _texts(source), _numbers(source)
     columns = {path: f"v{number}" for number, path in enumerate(_paths(texts, numbers), 1)}
-    amounts = _amounts(source, weights, columns)
+    amounts, of_emits = _amounts(source, weights, columns)
     left = [amount for amount in amounts if amount.formula is not None]
     formulas = {amount.name: first_formula + number for number, amount in enumerate(left)}
     select = f"""
@@ -67,7 +68,8 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
             SELECT cells.*, {", ".join(_applies(source, columns))}
             FROM cells
         ), tried AS (
-            SELECT usages.*, {", ".join(f"{amount.shortcut} AS t_{amount.name}" for amount in amounts)}
+            SELECT usages.*, ({" OR ".join(f"a{number}" for number in range(len(source.emits)))}) AS a,
+                {", ".join(f"{amount.shortcut} AS t_{amount.name}" for amount in amounts)}
             FROM usages
         ), shortcuts AS (
             SELECT tried.*, {", ".join(_bounded(amount) for amount in amounts)}
@@ -97,8 +99,8 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
             {_readable(_value("occurred_at", "TIMESTAMP", formulas))} AS occurred_at,
             {_readable(columns[source.account]) if source.account else "NULL"} AS account,
             {_readable(columns[source.actor]) if source.actor else "NULL"} AS actor,
-            {_per_emit(source.emits, lambda _, n: _value(f"q{n}", "DECIMAL(38, 9)", formulas))} AS quantity,
-            {_per_emit(source.emits, lambda e, n: _cost(e, n, formulas))} AS cost,
+            {_per_emit(source.emits, lambda _, n: _value(of_emits[n][0], "DECIMAL(38, 9)", formulas))} AS quantity,
+            {_per_emit(source.emits, lambda _, n: _cost(of_emits[n][1], formulas))} AS cost,
             {_readable("CASE WHEN emit_no >= 0 AND members <> '' THEN '{' || members || '}' END")} AS context,
             landed_at,
             split_part(problem[3:], '|', 1) AS reason,
@@ -151,25 +153,43 @@ def _matches(condition: Condition, columns: dict[str, str]) -> str:
 
 
 def _applies(source: Source, columns: dict[str, str]) -> list[str]:
-    """`a0`… for each emit, and `a`: whether the row is a usage at all."""
+    """`a0`…: whether each emit applies."""
     row = f"trouble IS NULL AND {_matches(source.where, columns)}"
-    emits = [f"({row} AND {_matches(emit.when, columns)})" for emit in source.emits]
-    return [*(f"{emit} AS a{number}" for number, emit in enumerate(emits)), f"({' OR '.join(emits)}) AS a"]
+    return [f"({row} AND {_matches(emit.when, columns)}) AS a{number}" for number, emit in enumerate(source.emits)]
 
 
-def _amounts(source: Source, weights: Weights, columns: dict[str, str]) -> list[_Amount]:
-    amounts = [_occurred_at(source.occurred_at, columns)]
+def is_one_at_most(source: Source) -> bool:
+    """Whether no two emits can apply to the same row: each two want other values of some field."""
+    return not any(
+        all(set(one.when[path]) & set(other.when[path]) for path in one.when.keys() & other.when.keys())
+        for one, other in combinations(source.emits, 2)
+    )
+
+
+def _amounts(
+    source: Source, weights: Weights, columns: dict[str, str]
+) -> tuple[list[_Amount], list[tuple[str, str | None]]]:
+    """Every amount, once however many emits share it; and of each emit the names of its quantity and cost."""
+    found: dict[Formula | None, _Amount] = {}
+
+    def named(name: str, number: int, formula: Formula | None, shortcut: str, bound: str | None) -> str:
+        before = found.get(formula)
+        applies = f"a{number}" if before is None else f"{before.applies} OR a{number}"
+        found[formula] = _Amount(before.name if before else name, shortcut, formula, applies, bound)
+        return found[formula].name
+
+    of_emits: list[tuple[str, str | None]] = []
     for number, emit in enumerate(source.emits):
         formula = None
         if emit.quantity is not None:
             formula = Formula(fields_of(emit.quantity), emit.quantity, "quantity")
         shortcut = shortcuts.quantity(emit.quantity, weights, columns.__getitem__)
-        amounts.append(_Amount(f"q{number}", shortcut, formula, f"a{number}", shortcuts.QUANTITY_BOUND))
+        quantity, cost = named(f"q{number}", number, formula, shortcut, shortcuts.QUANTITY_BOUND), None
         if emit.cost:
             formula = Formula((emit.cost,), Field(emit.cost), "cost")
-            shortcut = shortcuts.cost(columns[emit.cost])
-            amounts.append(_Amount(f"c{number}", shortcut, formula, f"a{number}", None))
-    return amounts
+            cost = named(f"c{number}", number, formula, shortcuts.cost(columns[emit.cost]), None)
+        of_emits.append((quantity, cost))
+    return [_occurred_at(source.occurred_at, columns), *found.values()], of_emits
 
 
 def _occurred_at(occurred_at: OccurredAt, columns: dict[str, str]) -> _Amount:
@@ -191,7 +211,7 @@ def _reckoned(amount: _Amount, formulas: dict[str, int], columns: dict[str, str]
         return f"CAST(NULL AS VARCHAR) AS r_{amount.name}"
     values = listed(columns[path] for path in amount.formula.fields)
     call = f"{RECKON}({formulas[amount.name]}, CAST({values} AS VARCHAR[]))"
-    return f"CASE WHEN {amount.applies} AND s_{amount.name} IS NULL THEN {call} END AS r_{amount.name}"
+    return f"CASE WHEN ({amount.applies}) AND s_{amount.name} IS NULL THEN {call} END AS r_{amount.name}"
 
 
 def _value(name: str, sql_type: str, formulas: dict[str, int]) -> str:
@@ -202,8 +222,8 @@ def _value(name: str, sql_type: str, formulas: dict[str, int]) -> str:
     return f"coalesce(s_{name}, CASE WHEN NOT contains(r_{name}, '|') THEN CAST(r_{name} AS {sql_type}) END)"
 
 
-def _cost(emit: Emit, number: int, formulas: dict[str, int]) -> str:
-    return _value(f"c{number}", "DECIMAL(38, 15)", formulas) if emit.cost else "CAST(NULL AS DECIMAL(38, 15))"
+def _cost(name: str | None, formulas: dict[str, int]) -> str:
+    return _value(name, "DECIMAL(38, 15)", formulas) if name else "CAST(NULL AS DECIMAL(38, 15))"
 
 
 def _problem(source: Source, amounts: list[_Amount], columns: dict[str, str]) -> str:
@@ -232,6 +252,9 @@ def _problem(source: Source, amounts: list[_Amount], columns: dict[str, str]) ->
 def _emit_no(source: Source) -> str:
     if len(source.emits) == 1:
         return "CASE WHEN trouble IS NULL AND NOT a THEN -1 ELSE 0 END"
+    if is_one_at_most(source):
+        others = " ".join(f"WHEN a{number} THEN {number}" for number in range(1, len(source.emits)))
+        return f"CASE WHEN trouble IS NOT NULL OR a0 THEN 0 {others} ELSE -1 END"
     numbers = [f"CASE WHEN a{number} THEN {number} END" for number in range(1, len(source.emits))]
     first = "CASE WHEN trouble IS NOT NULL OR a0 THEN 0 WHEN NOT a THEN -1 END"
     return f"unnest({listed([first, *numbers])})"
@@ -255,7 +278,7 @@ def _identity(source: Source, columns: dict[str, str]) -> str:
 def _identity_hi(source: Source, columns: dict[str, str]) -> str:
     """What the usages of one row have in common where a row may be several: rows of one identity stand in each
     other's way even if they share only some of their meters."""
-    if len(source.emits) == 1:
+    if is_one_at_most(source):
         return "CAST(NULL AS UHUGEINT)"
     parts = " || chr(31) || ".join([literal(source.name), *(columns[path] for path in source.identity)])
     return f"CASE WHEN emit_no >= 0 THEN CAST('0x' || substr(sha256({parts}), 1, 32) AS UHUGEINT) END"

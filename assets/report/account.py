@@ -187,7 +187,9 @@ def _sections(
 ) -> Iterator[Section]:
     bridges = [*bridge.bridges(con, "Billed"), *bridge.open_bridges(con, "open")]
     yield Section("bridge", "How it adds up", "", bridges)
-    yield Section("lines", "What was billed", "", [_lines(con, wanted), _credits(con, wanted)])
+    lines = _lines(con, wanted)
+    nothing = "Nothing was billed for this so far." if lines.is_empty else ""
+    yield Section("lines", "What was billed", nothing, [lines, _credits(con, wanted)])
     courses: list[Item] = [
         *days.windows(con, wanted.zone),
         days.by_meter(con, wanted.zone),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import duckdb
 
-from assets.report import bridge, controls, forms, lines, periods, usage
+from assets.report import bridge, controls, forms, lines, periods, thresholds, usage
 from assets.report.page import Link, Note, Report, Section, Stack, Tile
 from assets.report.published import USED, closed_months, has, nights, one
 from assets.rerate import Row as Fields
@@ -55,7 +55,6 @@ def _counts(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Fields:
             (SELECT count(*) FROM quarantine) AS all_held,
             (SELECT count(*) FROM closed) AS closed,
             (SELECT count(*) FROM made WHERE NOT starts_with(charge, 'credit:')) AS lines,
-            (SELECT count(*) FROM made WHERE reason = 'threshold' AND NOT starts_with(charge, 'credit:')) AS thresholds,
             (SELECT count(*) FROM made WHERE reason = 'adjustment' AND NOT starts_with(charge, 'credit:')) AS adjustments,
             (SELECT count(*) FROM dated WHERE state = 'open') AS open,
             (SELECT count(*) FROM parity) AS parity,
@@ -183,10 +182,10 @@ def _sections(
         if any(not grid.is_empty for grid in moved)
         else Section("movers", "Who moved most")
     )
-    if it["thresholds"]:
-        lede = "So much overage was unbilled in an open period that its plan bills it at once."
-        where = "reason = 'threshold' AND NOT starts_with(charge, 'credit:')"
-        yield Section("thresholds", "Thresholds reached", lede, [lines.line_list(con, "thresholds", where)])
+    grids = [thresholds.reached(con), thresholds.near(con)]
+    if any(not grid.is_empty for grid in grids):
+        lede = "Overage of an open period is billed at once where its plan's threshold is reached."
+        yield Section("thresholds", "Thresholds", lede, grids)
     yield from _late(con, it)
     if it["open"]:
         yield Section("open", "Open periods so far", "", bridge.open_bridges(con))

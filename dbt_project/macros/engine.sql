@@ -161,6 +161,17 @@
     cast(array() as array<string>)
 {%- endmacro %}
 
+{# The texts of a group as one, in order. #}
+{% macro joined(text, by) -%}
+    {{ adapter.dispatch('joined')(text, by) }}
+{%- endmacro %}
+{% macro duckdb__joined(text, by) -%}
+    string_agg({{ text }}, chr(30) order by {{ by }})
+{%- endmacro %}
+{% macro spark__joined(text, by) -%}
+    string_agg({{ text }}, chr(30)) within group (order by {{ by }})
+{%- endmacro %}
+
 {# SHA-256 in hex. #}
 {% macro sha256(text) -%}
     {{ adapter.dispatch('sha256')(text) }}

@@ -1,9 +1,20 @@
 -- Conservation from rows to sums: per meter of a slice, exactly the ledger's billable rows, and those that a baseline holds,
--- stand in what was added up: in number, quantity and cost, with nothing over.
+-- stand in what was added up: in number, quantity and cost, with nothing over. Of a long ledger every subscription is looked at
+-- once a week, by turns, and whenever its period closes.
 {{ config(meta={'dagster': {'ref': {'name': 'int_usage__added'}}}) }}
 
-with scope as (
-    select * from {{ ref('int_periods__scope') }}
+with settings as (
+    select * from {{ source('catalog', 'settings') }}
+),
+
+scope as (
+    select scope.*
+    from {{ ref('int_periods__scope') }} as scope
+    cross join settings
+    where
+        scope.is_closing
+        or (select count(*) from {{ source('books', 'added') }}) < 1000000
+        or hash(scope.subscription_id) % 7 = epoch_us(settings.as_of) // 86400000000 % 7
 ),
 
 entries as (
@@ -33,7 +44,8 @@ added as (
         sum(events) as events,
         coalesce(sum(quantity), 0) as quantity,
         coalesce(sum(cost), 0) as cost
-    from {{ ref('int_usage__added') }}
+    from {{ ref('int_usage__added') }} as added
+    semi join scope on added.slice_no = scope.slice_no
     group by slice_no, meter
 )
 

@@ -1,33 +1,30 @@
 -- Where all that was ever received has ended: a tally kept at the door against the tables as they really stand. Before a
 -- night is posted both sides have tonight's batch in them, afterwards the batch is empty: the law holds at any time.
-with slices as (
-    select * from {{ ref('int_periods__slices') }}
-),
-
-entries as (
-    select * from {{ ref('int_ledger__entries') }}
-),
-
-rated as (
-    {{ rated('entries', 'slices') }}
-),
-
-received as (
+with received as (
     select day, meter, usages, quantity, cost from {{ source('books', 'received') }}
     union all
     select day, meter, usages, quantity, cost from {{ ref('int_received__new') }}
 ),
 
+-- Every row of the ledger, as it stands. How many of them are not billed was counted when they entered it.
 entered as (
     select
         cast(occurred_at as date) as day,
         meter,
-        case when state <> 'billable' then state when aggregate is null then 'free' else 'billed' end as fate,
+        'billed' as fate,
         count(*) as usages,
         sum(quantity) as quantity,
         sum(cost) as cost
-    from rated
-    group by all
+    from {{ ref('int_ledger__entries') }}
+    group by cast(occurred_at as date), meter
+),
+
+not_billed as (
+    select day, meter, fate, usages, quantity, cost from {{ ref('int_ledger__fates') }} where fate <> 'billed'
+    union all
+    select day, meter, 'billed' as fate, -usages as usages, -quantity as quantity, -cost as cost
+    from {{ ref('int_ledger__fates') }}
+    where fate <> 'billed'
 ),
 
 -- A row read again tonight is no longer held as it was. Only those of files with held rows are looked up.
@@ -76,6 +73,8 @@ fates as (
         select day, meter, 'received' as fate, usages, quantity, cost from received
         union all
         select day, meter, fate, usages, quantity, cost from entered
+        union all
+        select day, meter, fate, usages, quantity, cost from not_billed
         union all
         select day, meter, fate, usages, quantity, cost from kept_out
         union all

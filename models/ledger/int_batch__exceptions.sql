@@ -23,6 +23,13 @@ free as (
         on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
 ),
 
+-- Looked up by one half of the key, which is a fraction of the work; whole keys are compared below.
+looked_up as (
+    select ledger.key_hi
+    from {{ source('books', 'ledger') }} as ledger
+    semi join free on ledger.key_hi = free.key_hi
+),
+
 known_keys as (
     select
         ledger.key_hi,
@@ -32,7 +39,7 @@ known_keys as (
     from (
         select *, case when is_account_named then account_id end as account from {{ source('books', 'ledger') }}
     ) as ledger
-    semi join free on ledger.key_hi = free.key_hi and ledger.key_lo = free.key_lo
+    semi join looked_up on ledger.key_hi = looked_up.key_hi
 ),
 
 contested_keys as (

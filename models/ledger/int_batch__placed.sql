@@ -8,17 +8,6 @@ batch as (
     select * from {{ source('landing', 'batch') }} where emit_no >= 0
 ),
 
--- Those of an account are in force one after the other: the one that began last stands until the next begins.
-terms as (
-    select
-        account_id,
-        subscription_id,
-        starts_at,
-        ends_at,
-        lead(starts_at, 1, {{ forever() }}) over (partition by account_id order by starts_at) as next_starts_at
-    from {{ source('catalog', 'terms') }}
-),
-
 -- Who may fall back on the default plan: everyone, unless the plan is for another currency.
 defaults as (
     select accounts.account_id
@@ -39,10 +28,7 @@ placed as (
             else own_defaults.account_id
         end as payer_id,
         case
-            when
-                terms.subscription_id is not null
-                and batch.occurred_at < coalesce(terms.ends_at, {{ forever() }})
-                then terms.subscription_id
+            when terms.subscription_id is not null then terms.subscription_id
             when spans.actor is not null then spans.subscription_id
             else 'default:' || coalesce(defaults.account_id, own_defaults.account_id)
         end as payer_subscription_id,
@@ -53,11 +39,12 @@ placed as (
     left join defaults on batch.account = defaults.account_id
     left join defaults as own_defaults on batch.account is null and batch.actor = own_defaults.account_id
     left join {{ source('catalog', 'meters') }} as meters on batch.meter = meters.meter
-    left join terms
+    -- Terms of an account never overlap, nor do an actor's spans: a usage meets one at most.
+    left join {{ source('catalog', 'terms') }} as terms
         on
             batch.account = terms.account_id
             and batch.occurred_at >= terms.starts_at
-            and batch.occurred_at < terms.next_starts_at
+            and batch.occurred_at < coalesce(terms.ends_at, {{ forever() }})
     left join {{ ref('int_payers__spans') }} as spans
         on
             (case when batch.account is null then batch.actor end) = spans.actor

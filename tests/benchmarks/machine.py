@@ -11,15 +11,17 @@ from pathlib import Path
 
 from tests.benchmarks.peers import postgres
 
+_ENGINES = {"DuckDB": "duckdb", "Polars": "polars", "chdb (ClickHouse)": "chdb"}
+
 
 def described() -> dict[str, str]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
     return {
-        "processor": f"{_cores()} cores{_processor()}",
-        "memory": f"{memory:.0f} GiB",
-        "system": f"{platform.system()} {platform.machine()}",
+        "Processor": f"{_cores()} cores{_processor()}",
+        "Memory": f"{memory:.0f} GiB",
+        "System": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
-        **{name: found for name in ("duckdb", "polars", "chdb") if (found := _version(name))},
+        **{name: found for name, package in _ENGINES.items() if (found := _version(package))},
         **({"PostgreSQL": found} if (found := _postgres()) else {}),
     }
 

@@ -1,13 +1,15 @@
 """What a command costs: seconds by the clock and of the processors, the most memory its processes held at once.
 
-A sampler adds up the memory of the whole tree of processes ten times a second, counting once what they share; what the
-system itself noted of the largest of them counts where it is more. Elsewhere than on Linux only the latter is known.
+A sampler adds up the memory of the whole tree of processes ten times a second, counting once what they share; the most
+that any of them has held by the system's own account counts where it is more. Elsewhere than on Linux there is only
+what the system says of the command at its end.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 _EVERY = 0.1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_MEMORY = re.compile(r"^(RssAnon|RssFile|RssShmem|VmHWM):\s+(\d+) kB$", re.MULTILINE)
 _TICK = os.sysconf("SC_CLK_TCK")
 MOST = os.sysconf("SC_PHYS_PAGES") * _PAGE * 7 // 10
 
@@ -61,9 +64,10 @@ def measured(command: Sequence[str], environment: Mapping[str, str] | None = Non
             raise Failed(f"ended: it held more than {MOST >> 30} GB of memory")
         if child.returncode:
             errors.seek(0)
-            raise Failed(f"{' '.join(command)} ended with {child.returncode}: {errors.read()[-2000:].strip()}")
+            why = f"{said.get('message', '')}\n{errors.read()[-2000:]}".strip()
+            raise Failed(f"{' '.join(command)} ended with {child.returncode}: {why}")
     busy = used.ru_utime + used.ru_stime + (_busy_of(beside) - before if beside else 0.0)
-    return Cost(wall, busy, max(sampler.peak, used.ru_maxrss * 1024) >> 20, steps, said)
+    return Cost(wall, busy, (sampler.peak or used.ru_maxrss * 1024) >> 20, steps, said)
 
 
 def median(costs: Iterable[Cost]) -> Cost:
@@ -119,8 +123,8 @@ class _Sampler:
     def _look(self) -> None:
         while not self._is_over.wait(_EVERY):
             held = [_memory_of(pid) for root in self.roots for pid in _tree(root)]
-            own, shared = sum(own for own, _ in held), max((shared for _, shared in held), default=0)
-            self.peak = max(self.peak, own + shared)
+            own, shared, most = zip(*held, strict=True)
+            self.peak = max(self.peak, sum(own) + max(shared), *most)
             if self.peak > MOST:
                 self.is_too_much = True
                 self.child.kill()
@@ -138,13 +142,14 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _memory_of(pid: int) -> tuple[int, int]:
-    """A process's own memory and what it shares, in bytes; nothing where it has ended."""
+def _memory_of(pid: int) -> tuple[int, int, int]:
+    """A process's own memory, what it shares, and the most it has held, in bytes; nothing where it has ended."""
     try:
-        _, resident, shared = map(int, Path(f"/proc/{pid}/statm").read_text().split()[:3])
-    except (OSError, ValueError):
-        return 0, 0
-    return (resident - shared) * _PAGE, shared * _PAGE
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0, 0, 0
+    held = {name: int(size) << 10 for name, size in _MEMORY.findall(status)}
+    return held.get("RssAnon", 0), held.get("RssFile", 0) + held.get("RssShmem", 0), held.get("VmHWM", 0)
 
 
 def _busy_of(root: int) -> float:

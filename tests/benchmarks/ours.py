@@ -18,6 +18,7 @@ import duckdb
 
 from assets import verbs, warehouse
 from assets.core.instants import format_instant
+from assets.landing import land
 from orchestration import dbt
 from tests.benchmarks.companies import workspace
 from tests.benchmarks.measure import Cost, measured, module
@@ -48,7 +49,7 @@ def floor(root: Path) -> Cost:
 
 
 def landing(root: Path) -> Cost:
-    """The first two steps of a night alone, in a process that has its libraries already."""
+    """From the files to the batch alone, in a process that has its libraries and its catalogue already."""
     start_over(root)
     return _worked(measured(module("ours", "landing", root)))
 
@@ -92,11 +93,11 @@ def bytes_of(root: Path) -> dict[str, int]:
 
 def _landing(root: Path) -> None:
     place = workspace(root)
-    started, began = time.perf_counter(), time.process_time()
     with warehouse.connect(place) as con:
-        verbs.take_in(con, place, AFTER_MAY)
-        verbs.bring_in(con, place, AFTER_MAY)
-    _say("landed", started, began)
+        loaded = verbs.take_in(con, place, AFTER_MAY)
+        started, began = time.perf_counter(), time.process_time()
+        land(con, place, loaded.sources, loaded.weights, AFTER_MAY)
+        _say("landed", started, began)
 
 
 def _events(root: Path) -> None:

@@ -28,6 +28,24 @@ _NAMES = {
     "postgres by subscription": "PostgreSQL: then a query per subscription",
     "postgres by one query": "PostgreSQL: or then one query",
 }
+_STEPS = {
+    "night": "starting Python, looking for what would be refused",
+    "catalogue": "starting Dagster; catalogue and accounts",
+    "landed": "landing the files",
+    "reckoned": "starting dbt; models and their tests",
+    "gate": "the gate",
+    "posted": "posting into the books",
+    "published": "publishing",
+    "reported": "announcing and reporting",
+    "done": "metrics, and the end",
+}
+_DISK = {
+    "warehouse": "the warehouse: ledger, duplicates, proofs, the night's tables",
+    "published file": "the published file",
+    "exports": "exports, as CSV and as Parquet",
+    "raw": "the raw files, gzipped",
+    "parquet": "the raw columns as Parquet",
+}
 _AXES = {
     "usages": ("Usages in one night", "new usages", "{few:,} accounts, 12 meters."),
     "accounts": ("Accounts", "accounts", "{usual:,} usages, 12 meters."),
@@ -87,7 +105,7 @@ def report(results: dict[str, Any], on: str) -> Report:
         *_stripe_sections(results),
         Section("workload", "What is billed", items=[Note(it) for it in _WORKLOAD]),
     ]
-    facts = [("Date", on), *((name.capitalize(), value) for name, value in results["machine"].items())]
+    facts = [("Date", on), *results["machine"].items()]
     tiles = [
         Tile(f"ratio-{number}", it.what, it.written(it.by_clock), f"goal {it.aim}", "good" if it.is_met else "bad")
         for number, it in enumerate(_first(aimed))
@@ -144,11 +162,11 @@ def _costs_grid(name: str, spent: dict[str, list[Cost]]) -> Grid:
 
 
 def _steps_grid(night: Cost) -> Grid:
-    """Where the night's time goes, by what it says when."""
-    columns = [Column("step", "Until it has said"), Column("bar", "", "bar"), Column("wall", "Seconds", "number")]
+    """Where the night's time goes, from one thing it says to the next."""
+    columns = [Column("step", ""), Column("bar", "", "bar"), Column("wall", "Seconds", "number")]
     drawn = bars([Decimal(round(seconds * 1000)) for seconds in night.steps.values()], "give")
     rows = [
-        Row(step, [step, bar, f"{seconds:,.1f}"])
+        Row(step, [_STEPS.get(step, step), bar, f"{seconds:,.1f}"])
         for (step, seconds), bar in zip(night.steps.items(), drawn, strict=True)
     ]
     return simple("steps", columns, rows, "Where the night's time goes")
@@ -156,7 +174,7 @@ def _steps_grid(night: Cost) -> Grid:
 
 def _month_section(month: dict[str, Any]) -> Section:
     spent, size, usages = costs(month), month["bytes"], month["usages"]
-    disk = [Row(name, [name, f"{total:,}", f"{total / usages:.1f}"]) for name, total in size.items()]
+    disk = [Row(name, [_DISK.get(name, name), f"{total:,}", f"{total / usages:.1f}"]) for name, total in size.items()]
     columns = [Column("what", ""), Column("bytes", "Bytes", "number"), Column("each", "A usage", "number")]
     lede = f"{usages:,} usages of {month['accounts']:,} accounts, {month['lines']:,} lines, equal for all."
     items = [_costs_grid(f"costs-{usages}", spent), _steps_grid(median(spent["night"]))]
@@ -175,10 +193,13 @@ def _history_sections(results: dict[str, Any]) -> list[Section]:
     ]
     steps = list(next(iter(spent.values())).steps)
     columns = [
-        Column("step", "Seconds until it has said"),
+        Column("step", "Seconds"),
         *(Column(str(at), f"on {count(at)}", "number") for at in spent),
     ]
-    rows = [Row(step, [step, *(f"{it.steps.get(step, 0.0):,.1f}" for it in spent.values())]) for step in steps]
+    rows = [
+        Row(step, [_STEPS.get(step, step), *(f"{it.steps.get(step, 0.0):,.1f}" for it in spent.values())])
+        for step in steps
+    ]
     lede = f"The same night of {count(history['new'])} new usages; the older ones are in the month that is open too."
     return [Section("history", "As history grows", lede, [*drawn, simple("history", columns, rows)])]
 
@@ -237,4 +258,5 @@ def _stripe_sections(results: dict[str, Any]) -> list[Section]:
 
 
 def _machine(machine: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" if name != "processor" else value for name, value in machine.items())
+    whole = ("Processor", "Memory", "System")
+    return ", ".join(value if name in whole else f"{name} {value}" for name, value in machine.items())

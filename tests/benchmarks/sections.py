@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def month(usages: int, accounts: int, rounds: int, directory: Path | None, say: 
         for number in range(rounds):
             _round(root, costs, left_out, is_first=number == 0, say=say)
         found: Result = {"usages": usages, "accounts": accounts, "bytes": ours.bytes_of(root), "lines": _lines(root)}
-        costs["empty night"] = [ours.night(root, datetime(2026, 6, 2, 2, tzinfo=UTC))]
+        _note(costs, "empty night", ours.night(root, datetime(2026, 6, 2, 2, tzinfo=UTC)), say)
         if usages <= POSTGRES_MOST and not peers.why_not(ON_POSTGRES[0]):
             _on_postgres(root, costs, say)
     return {**found, "left_out": left_out, "costs": {name: [asdict(it) for it in each] for name, each in costs.items()}}
@@ -164,26 +165,34 @@ def starting() -> Result:
 
 def curves(most: int, accounts: int, directory: Path | None, say: Say) -> Result:
     """A night's cost as one thing grows and the others stay."""
-    usual = min(100_000, most)
+    usual, few = min(100_000, most), min(accounts, 2_000)
     sizes = [it for it in (10_000, 100_000, 1_000_000, 10_000_000) if it <= most]
-    few = min(accounts, 2_000)
-    night: Callable[..., Cost] = _night_of
-    drawn: dict[str, list[tuple[float, Cost]]] = {
-        "usages": [(it, night(it, few, 12, 0.0, directory)) for it in sizes],
-        "accounts": [(it, night(usual, it, 12, 0.0, directory)) for it in (100, 1_000, 10_000, 100_000)],
-        "meters": [(it, night(usual, few, it, 0.0, directory)) for it in (3, 12, 48)],
-        "held": [(it, night(usual, few, 12, it, directory)) for it in (0.001, 0.01, 0.1, 0.5)],
-        "memory": [(it, night(most, few, 12, 0.0, directory, f"{it}MB")) for it in (500, 1_000, 2_000, 4_000)],
+    nights: dict[str, list[tuple[float, Callable[[], Cost]]]] = {
+        "usages": [(it, partial(_night_of, it, few, directory)) for it in sizes],
+        "accounts": [(it, partial(_night_of, usual, it, directory)) for it in (100, 1_000, 10_000, 100_000)],
+        "meters": [(it, partial(_night_of, usual, few, directory, meters=it)) for it in (3, 12, 48)],
+        "held": [(it, partial(_night_of, usual, few, directory, bad=it)) for it in (0.001, 0.01, 0.1, 0.5)],
+        "memory": [
+            (it, partial(_night_of, most, few, directory, memory=f"{it}MB")) for it in (500, 1_000, 2_000, 4_000)
+        ],
     }
-    for name, points in drawn.items():
-        for at, cost in points:
-            say(f"  {name} {at:>12,} {cost.wall:8.1f} s {cost.busy:8.1f} s of processor {cost.peak_mb:7,} MB")
-    found = {name: [[at, asdict(cost)] for at, cost in points] for name, points in drawn.items()}
+    found: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+    for name, points in nights.items():
+        say(f"curve: {name}")
+        for at, night in points:
+            cost = night()
+            found.setdefault(name, []).append((at, asdict(cost)))
+            say(f"  {at:>24,} {cost.wall:8.1f} s {cost.busy:8.1f} s of processor {cost.peak_mb:7,} MB")
     return {"usual": usual, "most": most, "accounts": few, "curves": found}
 
 
 def _night_of(
-    usages: int, accounts: int, meters: int, bad: float, directory: Path | None, memory: str | None = None
+    usages: int,
+    accounts: int,
+    directory: Path | None,
+    meters: int = 12,
+    bad: float = 0.0,
+    memory: str | None = None,
 ) -> Cost:
     with scratch(directory) as root:
         workload.write(root, workload.Month(companies.metered(accounts, meters), usages, bad=bad))

@@ -64,6 +64,11 @@ METERS = """
     FROM (SELECT meter, amount, if(amount IS NULL, NULL, currency) AS currency FROM ledger
           WHERE $where AND (state = 'billable' OR counted_in_baseline))
     GROUP BY currency, meter ORDER BY 1"""
+NEAR = f"""
+    SELECT subscription_id || '|' || strftime(period_start, '%Y-%m-%dT%H:%M:%S+00:00'),
+           round(charges.owed - {major("charges.billed_minor")}, 2), threshold
+    FROM charges JOIN periods USING (subscription_id, period_start)
+    WHERE charge = 'overage' AND state = 'open' AND charges.owed > {major("charges.billed_minor")} AND threshold > 0"""
 OF_MAY = """(subscription_id, period_start) IN (
     SELECT (subscription_id, period_start) FROM periods JOIN accounts USING (account_id)
     WHERE state = 'closed' AND strftime(timezone(timezone, period_end) - INTERVAL 1 second, '%Y-%m') = '2026-05')"""
@@ -113,6 +118,14 @@ def test_the_numbers_of_a_night_are_the_tables(demo: Path, look: Look, as_of: st
         files = "SELECT raw_file || '|' || source, rows, accepted, duplicate, ignored, quarantined FROM files"
         shown = reading.numbers(page, "files", "rows", "accepted", "duplicate", "ignored", "quarantined")
         assert shown == asked(con, f"{files} WHERE landed_at = '{as_of}'")
+        reached = f"""
+            SELECT line_id, {major("amount_minor")} FROM invoice_items
+            WHERE created_as_of = '{as_of}' AND reason = 'threshold' AND charge = 'overage'"""
+        assert reading.numbers(page, "thresholds", "amount") == asked(con, reached)
+        assert bool(asked(con, reached)) == (as_of == NIGHTS[0])
+        near = asked(con, NEAR)
+        assert reading.numbers(page, "near-threshold", "unbilled", "threshold") == near
+        assert near or as_of != NIGHTS[2]
         held = (
             "SELECT reason, count(*), count(*) FILTER (first_seen = ?), round(sum(cost), 6) FROM quarantine GROUP BY 1"
         )

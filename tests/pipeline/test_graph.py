@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.core.catalogue.shipped_checks import shipped
+from assets.gate.asset import blocking
+from assets.night import days_of
+from orchestration import dbt
 from orchestration.definitions import tallyhouse
 from orchestration.jobs import every_night
+from orchestration.lineage import lineage
 from tests import nights
 from tests.pipeline.places import case
 
@@ -104,9 +110,57 @@ def test_a_partition_alone_runs_at_two_in_its_morning(
         )
         assert done.success
         checks = done.get_asset_check_evaluations()
+        kept = {
+            event.materialization.asset_key.to_user_string(): event.materialization.metadata
+            for event in (one.step_materialization_data for one in done.get_asset_materialization_events())
+        }
+    made_of = kept["periods"]["dagster/column_lineage"].value
+    assert isinstance(made_of, dg.TableColumnLineage)
+    assert set(made_of.deps_by_column["owed"]) == {
+        dg.TableColumnDep(dg.AssetKey("books"), "closes.owed"),
+        dg.TableColumnDep(dg.AssetKey("int_periods__reckoned"), "owed"),
+    }
     assert checks
     assert all(check.passed for check in checks)
     tables = nights.published(tmp_path)
     assert {row["reason"] for row in tables["quarantine"]} == {"future"}  # the case's usage is of 2026
     (run,) = tables["runs"]
     assert run["as_of"] == datetime(2025, 6, 3, 2, tzinfo=UTC)
+
+
+def test_days_begin_with_the_first_night(tmp_path: Path) -> None:
+    assert days_of(tmp_path).get_first_partition_key() == "2020-01-01"  # none yet, so any may be the first
+    as_of = case("thirds-add-up").script.before(1, tmp_path)
+    nights.run_night(tmp_path, as_of)
+    days = days_of(tmp_path)
+    assert days.get_first_partition_key() == f"{as_of:%Y-%m-%d}"
+    assert not days.has_partition_key("2020-01-01")
+    assert days.has_partition_key(f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def test_what_stops_a_night_shows_as_blocking(definitions: dg.Definitions, tmp_path: Path) -> None:
+    graph = definitions.resolve_asset_graph()
+    shown = {key.name: graph.get(key).blocking for key in graph.asset_check_keys if key.asset_key.path == ["gate"]}
+    assert shown == {**{name: check.severity == "block" for name, check in shipped().items()}, "own_checks_pass": False}
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "checks.yaml").write_text("checks: {rows_held_stay_few: {severity: block}}")
+    assert blocking(tmp_path) == {name for name in shown if shown[name]} | {"rows_held_stay_few"}
+
+
+def test_every_column_is_followed_to_columns_that_exist() -> None:
+    manifest = json.loads(dbt.manifest_files()[1].read_text())
+    columns = {node["name"]: set(node["columns"]) for node in manifest["nodes"].values()}
+    sources = {(source["schema"], source["name"]) for source in manifest["sources"].values()}
+    found = lineage(manifest)
+    assert found.keys() == dbt.compiled_models().keys()
+    for model, made_of in found.items():
+        assert made_of.keys() == columns[model], model
+        for schema, table, column in {one for of in made_of.values() for one in of}:
+            is_known = (schema, table) in sources or column in columns[table]
+            assert is_known, (model, schema, table, column)
+    # What comes from nothing is counted, numbered or said by the model itself.
+    of_nothing = {f"{model}.{column}" for model, made_of in found.items() for column, of in made_of.items() if not of}
+    assert "periods.state" in of_nothing
+    assert not {name for name in of_nothing if name.endswith(("amount", "amount_minor", "owed", "cost", "quantity"))}
+    assert found["invoice_items"]["amount_minor"] == [("books", "lines", "amount_minor")]
+    assert ("books", "duplicates", "cost") in found["leak_ledger"]["duplicate"]  # through unions and sums

@@ -90,11 +90,12 @@ def test_dagster_plots_money_in_whole_numbers(demo: Path) -> None:
 
 def test_a_day_without_a_log_is_seen(demo: Path, tmp_path: Path) -> None:
     with warehouse.connect(copied(demo, tmp_path / "demo")) as con:
-        assert shown.absent(con) is None
+        assert not shown.found(con, shown.ABSENT)
         con.execute("DELETE FROM books.ledger WHERE source = 'sandbox' AND occurred_at >= '2026-06-30'")
-        assert shown.absent(con) == (
+        assert shown.found(con, shown.ABSENT) == shown.Found(
+            1,
             "| source | newest_usage | absent_day |\n| --- | --- | --- |\n"
-            f"| sandbox | {shown.one(con, _NEWEST)} | 2026-06-30 |"
+            f"| sandbox | {shown.one(con, _NEWEST):%Y-%m-%d %H:%M} UTC | 2026-06-30 |",
         )
 
 

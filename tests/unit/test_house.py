@@ -98,7 +98,9 @@ def test_locks_hold_no_address(name: str) -> None:
     assert not [line for line in text.splitlines() if line.startswith("-")]
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["build"]), ("dev", ["build", "spark", "dev"]), ("bench", ["bench"])])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("runtime", ["build"]), ("dev", ["build", "spark", "dev"]), ("bench", ["bench"])]
+)
 def test_locks_cover_every_declared_dependency(lock: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [Requirement(text) for text in project["dependencies"]]

@@ -8,6 +8,7 @@ booleans.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -59,7 +60,7 @@ def read_yaml(workspace: Path, file: str, problems: Problems) -> Node | None:
     if text is None:
         return None
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = _composed(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file} line {mark.line + 1}:" if mark else file
@@ -76,6 +77,12 @@ def read_yaml(workspace: Path, file: str, problems: Problems) -> Node | None:
     before = len(problems)
     node = builder.node(root, "", 1)
     return node if len(problems) == before else None
+
+
+@lru_cache(maxsize=16)
+def _composed(text: str) -> Any:
+    """ruamel's tree, which nobody changes; a run reads the same few files again and again."""
+    return YAML(typ="safe", pure=True).compose(text)
 
 
 def read_text(workspace: Path, file: str, problems: Problems) -> str | None:

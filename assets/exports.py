@@ -1,0 +1,111 @@
+"""What is published, as CSV and Parquet: one file a table, and of a long ledger one for every million rows or more.
+
+A part of the ledger holds whole nights. It is full with a million rows; what is entered after that begins the next one.
+A full part is written again only if something in it reads otherwise, so a night writes what is new, however much there
+is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from assets.core.instants import format_instant
+from assets.history import Nights
+from assets.warehouse import text
+
+FULL = 1_000_000
+FORMATS = {"csv": "HEADER", "parquet": "FORMAT parquet, COMPRESSION zstd"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Usage entered from `first` to `last`."""
+
+    first: datetime
+    last: datetime
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return format_instant(self.first.replace(tzinfo=UTC)).replace(":", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file to be put in its place: a table or a part of the ledger, in one format."""
+
+    file: Path
+    query: str
+    options: str
+
+    @property
+    def fresh(self) -> Path:
+        return self.file.with_name(f".{self.file.name}.tmp")
+
+
+def parts(nights: Nights) -> list[Part]:
+    """The nights of the ledger laid into parts, in order; the same nights make the same parts."""
+    found: list[Part] = []
+    for night, rows in sorted(nights.items()):
+        if found and found[-1].rows < FULL:
+            before = found.pop()
+            found.append(Part(before.first, night, before.rows + rows))
+        else:
+            found.append(Part(night, night, rows))
+    return found
+
+
+def of_table(folder: Path, table: str, order: str | None = None) -> Iterator[Export]:
+    """A table as it stands, which is in order but for the ledger."""
+    query = f"FROM published.billing.{table}" + (f" ORDER BY {order}" if order else "")
+    for suffix, options in FORMATS.items():
+        yield Export(folder / f"{table}.{suffix}", query, options)
+
+
+def of_ledger(folder: Path, nights: Nights, written: Collection[datetime], order: str) -> Iterator[Export]:
+    """The parts that something was written of, and those that are not there."""
+    found = parts(nights)
+    if len(found) <= 1:
+        yield from of_table(folder, "ledger", order)
+        return
+    for part in found:
+        is_changed = any(part.first <= night <= part.last for night in written)
+        for suffix, options in FORMATS.items():
+            file = folder / "ledger" / f"{part.name}.{suffix}"
+            if is_changed or not file.exists():
+                query = f"FROM published.billing.ledger WHERE {_entered(part)} ORDER BY {order}"
+                yield Export(file, query, options)
+
+
+def _entered(part: Part) -> str:
+    return f"entered_at BETWEEN TIMESTAMPTZ '{part.first}+00' AND TIMESTAMPTZ '{part.last}+00'"
+
+
+def write(con: duckdb.DuckDBPyConnection, exports: Iterable[Export]) -> None:
+    for one in exports:
+        one.file.parent.mkdir(parents=True, exist_ok=True)
+        con.execute(f"COPY ({one.query}) TO {text(one.fresh)} ({one.options})")
+
+
+def put_in_place(exports: Iterable[Export]) -> None:
+    for one in exports:
+        os.replace(one.fresh, one.file)
+
+
+def clear(folder: Path, nights: Nights) -> None:
+    """Take away what the ledger's exports no longer are: the one file once there are parts, parts of other nights."""
+    found = parts(nights)
+    kept = {f"{part.name}.{suffix}" for part in found for suffix in FORMATS} if len(found) > 1 else set()
+    old = [folder / f"ledger.{suffix}" for suffix in FORMATS] if kept else []
+    if (folder / "ledger").is_dir():
+        old += [file for file in (folder / "ledger").iterdir() if file.name not in kept]
+    for file in old:
+        file.unlink(missing_ok=True)
+    if (folder / "ledger").is_dir() and not kept:
+        (folder / "ledger").rmdir()

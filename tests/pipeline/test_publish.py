@@ -1,0 +1,127 @@
+"""Publishing goes on from what is published: it writes what is new or reads otherwise, and comes to the whole."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from assets import exports, history, publish, warehouse
+from tests import nights
+from tests.pipeline.places import case, copied
+from tests.property.generate import Size, generate
+from tests.property.seeds import seeds
+
+Row = dict[str, Any]
+Written = list[set[datetime]]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    """The nights whose usage each publication has written."""
+    told: Written = []
+    bring_up = history.bring_up
+
+    def noted(con: duckdb.DuckDBPyConnection, order: str) -> set[datetime]:
+        told.append(bring_up(con, order))
+        return told[-1]
+
+    monkeypatch.setattr(history, "bring_up", noted)
+    return told
+
+
+def different(workspace: Path) -> list[str]:
+    """The published tables that say something else than the warehouse does."""
+    ours, theirs = nights.published(workspace), nights.to_publish(workspace)
+    return [name for name in ours if ours[name] != theirs[name]]
+
+
+def ledger_exports(workspace: Path) -> dict[str, tuple[int, int]]:
+    """The files of the ledger's exports, each with what another file in its place would not have."""
+    folder = workspace / "published" / "exports"
+    found = [*folder.glob("ledger.*"), *folder.glob("ledger/*")]
+    return {file.relative_to(folder).as_posix(): (file.stat().st_ino, file.stat().st_mtime_ns) for file in found}
+
+
+def exported(workspace: Path) -> list[Row]:
+    folder = workspace / "published" / "exports"
+    files = sorted(name for name in ledger_exports(workspace) if name.endswith(".parquet"))
+    return [row for name in files for row in pq.read_table(folder / name).to_pylist()]
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row["occurred_at"], row["event_key"]))
+
+
+@pytest.mark.parametrize("seed", seeds([9]))
+def test_night_after_night_it_is_what_it_would_be_at_once(
+    seed: int, tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms move, prices change, periods close, usage is late; a part of the exports is written when it changed."""
+    monkeypatch.setattr(exports, "FULL", 12)
+    script = generate(seed, tmp_path / "generated", size=Size(accounts=4, events=80, nights=5, days=70)).script
+    workspace = tmp_path / "workspace"
+    stood: dict[str, tuple[int, int]] = {}
+    kept = 0
+    for number in range(1, len(script.nights) + 1):
+        nights.run_night(workspace, script.before(number, workspace))
+        assert different(workspace) == [], number
+        told = nights.published(workspace)["ledger"]
+        assert in_order(exported(workspace)) == told, number
+        stands, parts = ledger_exports(workspace), exports.parts(count_by_night(told))
+        for part in parts if len(parts) > 1 else []:
+            is_written = any(part.first <= night <= part.last for night in written[-1])
+            for name in (f"ledger/{part.name}.csv", f"ledger/{part.name}.parquet"):
+                if name in stood:
+                    assert (stood[name] != stands[name]) == is_written, (number, name)
+                    kept += not is_written
+        stood = stands
+    assert kept, "no part was left as it stood"
+    tonight = [as_of.replace(tzinfo=None) for as_of in script.nights]
+    assert any(one and min(one) < as_of for one, as_of in zip(written, tonight, strict=True)), "nothing read otherwise"
+
+
+def test_what_does_not_go_on_is_told_whole(tmp_path: Path, written: Written) -> None:
+    """A file of other models, of books that stand elsewhere since, or of no night that is known, is no beginning."""
+    script = case("late-adjustments-both-signs").script
+    workspace, earlier = tmp_path / "workspace", tmp_path / "earlier"
+    nights.run_night(workspace, script.before(1, workspace))
+    copied(workspace, earlier)
+    nights.run_night(workspace, script.before(2, workspace))
+    assert len(written[-1]) == 1
+    file = workspace / "published" / "tallyhouse.duckdb"
+    shutil.copy(file, earlier / "published" / "tallyhouse.duckdb")
+    with duckdb.connect(str(file)) as con:
+        con.execute("UPDATE kept.mark SET said = 'of old'")
+    for place in (workspace, earlier):
+        with warehouse.connect(place) as con:
+            publish.publish(con, place)
+        assert written[-1] == count_by_night(nights.to_publish(place)["ledger"]).keys()
+        assert different(place) == []
+
+
+def test_the_file_alone_is_all_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens from any directory and wherever it is carried: nothing in it points at a file beside it."""
+    monkeypatch.setattr(exports, "FULL", 1)
+    script = case("late-adjustments-both-signs").script
+    told = nights.play(script, tmp_path / "workspace")
+    assert len(list((tmp_path / "workspace" / "published" / "exports" / "ledger").iterdir())) > 2
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "workspace" / "published" / "tallyhouse.duckdb", tmp_path / "elsewhere" / "carried.duckdb")
+    shutil.rmtree(tmp_path / "workspace")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with duckdb.connect("carried.duckdb", read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM billing.ledger").fetchall() == [(len(told["ledger"]),)]
+
+
+def count_by_night(ledger: list[Row]) -> dict[datetime, int]:
+    found: dict[datetime, int] = {}
+    for row in ledger:
+        night = row["entered_at"].astimezone(UTC).replace(tzinfo=None)
+        found[night] = found.get(night, 0) + 1
+    return found
