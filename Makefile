@@ -76,13 +76,14 @@ browser:
 	    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends chromium fonts-dejavu-core; } >/dev/null </dev/null; \
 	  else echo "No Chromium here: the browser tests will be skipped." >&2; fi; }
 
-# The dev lock first, the runtime's after it and out of it, so that both hold the same versions.
+# The dev lock first, the others after it and out of it, so that all hold the same versions.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: setup-dev ## resolve the dependencies of pyproject.toml anew (UPGRADE=1: the newest that it allows)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --output-file requirements/dev.lock
-	@rm -f requirements/runtime.lock
+	@rm -f requirements/runtime.lock requirements/bench.lock
 	@$(COMPILE) pyproject.toml --extra build --constraint requirements/dev.lock --output-file requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra bench --constraint requirements/dev.lock --output-file requirements/bench.lock
 	@git --no-pager diff --stat -- requirements
 
 clean: ## remove the environment and everything that runs made here

@@ -114,6 +114,7 @@ def _settings(catalogue: Catalogue, as_of: datetime) -> Iterator[Row]:
         it.stripe_push,
         it.stripe_collect,
         it.stripe_key,
+        it.engine,
         catalogue.catalog_id,
     )
 
@@ -301,6 +302,7 @@ TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
             "push": "text",
             "collect": "text",
             "key_mode": "text",
+            "engine": "text",
             "catalog_id": "text",
         },
         _settings,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
@@ -17,6 +17,9 @@ from assets.core.instants import format_instant, parse_instant
 from assets.core.refusal import Refusal
 from assets.post import run_id
 from assets.progress import Listener, about
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # The hour of the schedule: an hour after midnight periods have ended, and their grace (1 h by default) has passed.
 HOUR = 2
@@ -67,6 +70,7 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
     retries: int = 0  # of a push that Stripe could not be reached for; whoever sits at a prompt is told at once
 
     _clock: datetime = PrivateAttr()
+    _opened: ExitStack = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Night]:
@@ -78,7 +82,11 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._clock = datetime.fromisoformat(day).replace(hour=HOUR, tzinfo=UTC)
         else:
             raise dg.DagsterInvalidInvocationError("A night needs a day: launch a partition, or give as_of.")
-        with warehouse.only_run(self.root, self._clock), about(_logged(context), **self._ids()):
+        with (
+            warehouse.only_run(self.root, self._clock),
+            about(_logged(context), **self._ids()),
+            ExitStack() as self._opened,
+        ):
             yield self
 
     def _ids(self) -> dict[str, str]:
@@ -94,3 +102,9 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         return warehouse.connect(self.root)
+
+    def spark(self) -> SparkSession:
+        """The engine of a night past one machine: opened by the first step that asks, ended with the night."""
+        from assets.spark.session import session
+
+        return self._opened.enter_context(session(self.root / "warehouse" / "spark"))

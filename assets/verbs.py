@@ -6,11 +6,11 @@ Thin on purpose: each asks a room to do its work and shows what it did.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
@@ -29,6 +29,9 @@ from assets.progress import tell, warn
 from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 RETRY_SECONDS = 300  # long enough for a network to come back; the push has tried for a while by itself
 POOL = "warehouse"  # one writer: steps that open the warehouse wait for each other also where runs are distributed
@@ -51,10 +54,17 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     return loaded
 
 
-def bring_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> Landed:
-    """Land what is new below raw/."""
+def bring_in(
+    con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, spark: Callable[[], SparkSession] | None = None
+) -> Landed:
+    """Land what is new below raw/; on Spark where the workspace says so and there is a way to it."""
     loaded = load(workspace, books.closed_periods(con), as_of)
-    result = land(con, workspace, loaded.sources, loaded.weights, as_of)
+    reader = None
+    if spark and loaded.settings.engine == "spark":
+        from assets.spark import landing
+
+        reader = landing.reader(spark())
+    result = land(con, workspace, loaded.sources, loaded.weights, as_of, reader)
     write_months(con, loaded)
     return result
 
@@ -84,7 +94,7 @@ def catalogue(night: Night) -> dg.MaterializeResult[None]:
 def landed(night: Night) -> dg.MaterializeResult[None]:
     """New raw files, read exactly: every row of theirs as the usages it stands for, or with the reason why not."""
     with night.connect() as con:
-        result = bring_in(con, night.root, night.clock)
+        result = bring_in(con, night.root, night.clock, night.spark)
         metadata = shown.batch(con)
     for warning in result.warnings:
         warn("file_without_source", warning)

@@ -18,9 +18,9 @@ PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
 
 
-def _flags(target: Path) -> list[str]:
+def _flags(at: Path, target: str) -> list[str]:
     return [
-        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target),
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(at), "--target", target,
         "--log-level-file", "none", "--log-level", "none", "--no-version-check", "--no-use-colors",
     ]  # fmt: skip
 
@@ -48,15 +48,15 @@ def _cache() -> Path:
 
 
 @cache
-def manifest_files() -> tuple[Path, Path]:
+def manifest_files(target: str = "duckdb") -> tuple[Path, Path]:
     """The parsed project, as dbt reads it back and as Dagster reads it; parsed now if it was never parsed as it is."""
-    target = _cache()
-    packed, readable = (kept("manifest", suffix) for suffix in (".msgpack", ".json"))
+    at = _cache()
+    packed, readable = (kept(f"manifest-{target}", suffix) for suffix in (".msgpack", ".json"))
     if not (packed.exists() and readable.exists()):
         from dbt.cli.main import dbtRunner
 
-        target.mkdir(parents=True, exist_ok=True)
-        parsed = dbtRunner().invoke(["parse", *_flags(target), "--no-partial-parse", "--no-write-json"])
+        at.mkdir(parents=True, exist_ok=True)
+        parsed = dbtRunner().invoke(["parse", *_flags(at, target), "--no-partial-parse", "--no-write-json"])
         if not parsed.success:
             raise RuntimeError(f"dbt can't parse the project: {parsed.exception or parsed.result}")
         manifest: Any = parsed.result
@@ -76,33 +76,34 @@ def build(workspace: Path) -> Any:
     """Run every model and its tests on the workspace's warehouse; dbt's results, node by node."""
     results = invoke(workspace, "build", "--exclude-resource-type", "unit_test")
     if all(it.status == "success" for it in results if it.node.resource_type == "model"):
-        _keep_compiled(results)  # whoever asks for a line the next day need not wait for dbt
+        _keep_compiled(results, "duckdb")  # whoever asks for a line the next day need not wait for dbt
     return results
 
 
-def compiled_models() -> dict[str, str]:
+def compiled_models(target: str = "duckdb") -> dict[str, str]:
     """Every model by its name as the statement that makes it, each after those it reads."""
-    return _compiled()["models"]
+    return _compiled(target)["models"]
 
 
 def compiled_checks() -> dict[str, str]:
     """Every check that blocks a night by its name, as the query that finds what breaks it."""
-    return _compiled()["checks"]
+    return _compiled("duckdb")["checks"]
 
 
 @cache
-def _compiled() -> dict[str, dict[str, str]]:
+def _compiled(target: str) -> dict[str, dict[str, str]]:
     """The project as SQL; compiled once per change."""
-    if not _compiled_file().exists():
+    if not _compiled_file(target).exists():
         with tempfile.TemporaryDirectory() as scratch:
             warehouse.path(Path(scratch)).parent.mkdir()
-            _keep_compiled(invoke(Path(scratch), "compile", "--no-introspect"))
-    loaded: dict[str, dict[str, str]] = json.loads(_compiled_file().read_text())
+            compiled = invoke(Path(scratch), "compile", "--no-introspect", "--no-populate-cache", target=target)
+            _keep_compiled(compiled, target)
+    loaded: dict[str, dict[str, str]] = json.loads(_compiled_file(target).read_text())
     return loaded
 
 
-def _compiled_file() -> Path:
-    return kept("sql", ".json")
+def _compiled_file(target: str) -> Path:
+    return kept(f"sql-{target}", ".json")
 
 
 def kept(what: str, suffix: str) -> Path:
@@ -110,8 +111,8 @@ def kept(what: str, suffix: str) -> Path:
     return _cache() / f"{what}-{fingerprint()}{suffix}"
 
 
-def _keep_compiled(results: Any) -> None:
-    if _compiled_file().exists():
+def _keep_compiled(results: Any, target: str) -> None:
+    if _compiled_file(target).exists():
         return
     results = list(results)
     nodes = {it.node.unique_id: it.node for it in results if it.node.resource_type == "model"}
@@ -125,7 +126,7 @@ def _keep_compiled(results: Any) -> None:
         for it in results
         if it.node.resource_type == "test" and it.node.config.severity.lower() == "error"
     }
-    keep(_compiled_file(), json.dumps({"models": models, "checks": checks}, indent=1).encode())
+    keep(_compiled_file(target), json.dumps({"models": models, "checks": checks}, indent=1).encode())
 
 
 def findings(results: Any) -> list[Finding]:
@@ -162,8 +163,8 @@ def _about(node: Any) -> str:
     return first + point.strip()
 
 
-def invoke(workspace: Path, command: str, *options: str) -> Any:
-    """Any dbt command on the workspace's warehouse, in this process; the results node by node."""
+def invoke(workspace: Path, command: str, *options: str, target: str = "duckdb") -> Any:
+    """Any dbt command on the workspace's warehouse, or on this process's Spark; the results node by node."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
@@ -171,8 +172,8 @@ def invoke(workspace: Path, command: str, *options: str) -> Any:
     os.environ["TALLYHOUSE_WAREHOUSE"] = str(warehouse.path(workspace))
     os.environ["TALLYHOUSE_SPILL"] = warehouse.settings(workspace)["temp_directory"]
     os.environ["TALLYHOUSE_MEMORY"] = warehouse.settings(workspace)["memory_limit"]
-    manifest = Manifest.from_msgpack(manifest_files()[0].read_bytes())
-    flags = _flags(warehouse.path(workspace).parent / "dbt")
+    manifest = Manifest.from_msgpack(manifest_files(target)[0].read_bytes())
+    flags = _flags(warehouse.path(workspace).parent / "dbt", target)
     try:
         done = dbtRunner(manifest=manifest).invoke([command, *flags, *options, "--no-write-json"])
     finally:

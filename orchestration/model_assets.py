@@ -49,7 +49,7 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
         name="models",
     )
     def models(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        results = build(night.root)
+        results = _built(night)
         broken = [it for it in results if it.node.resource_type == "model" and it.status not in ("success", "skipped")]
         with night.connect() as con:
             for it in broken:
@@ -86,6 +86,16 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
     return models
+
+
+def _built(night: Night) -> Any:
+    with night.connect() as con:
+        engine = shown.one(con, "SELECT engine FROM catalog.settings")
+    if engine == "spark":
+        from orchestration import on_spark
+
+        return on_spark.build(night)
+    return build(night.root)
 
 
 def _room(schema: str) -> str:

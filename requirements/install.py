@@ -2,6 +2,7 @@
 
     python3 requirements/install.py runtime    # what `make run` needs
     python3 requirements/install.py dev        # that, and what `make test` needs
+    python3 requirements/install.py bench      # that, and what `make bench` compares with
 
 Promise: only packages whose hashes are in the lock are installed, nothing is resolved anew, and a second call
 costs a few milliseconds. uv (itself from a lock) does it in seconds; where it cannot, pip does the same in minutes.
@@ -24,14 +25,18 @@ BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
 STAMP = HOME / ".installed"
 FLOOR, CEILING = (3, 11), (3, 13)
 Command = list[str | Path]
-# Whole wheels with known hashes or nothing: no package's own build script ever runs here.
+PROFILES = ("runtime", "dev", "bench")  # each holds the one before it
+# Whole wheels with known hashes or nothing: no package's own build script runs here. The one exception has no wheel:
+# pyspark, 480 MB of Java archives that its script copies. It is built by the tools of tool.lock, so nothing is fetched
+# for it; pip and uv keep what came of it, so a second environment does not build it again.
 LOCKED: Command = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+LOCKED_BUT_ONE: Command = [*LOCKED, "--no-binary", "pyspark", "--no-build-isolation"]
 
 
 def main() -> int:
     profile = sys.argv[1] if len(sys.argv) == 2 else ""
-    if profile not in ("runtime", "dev"):
-        return say("usage: python3 requirements/install.py runtime|dev", 2)
+    if profile not in PROFILES:
+        return say(f"usage: python3 requirements/install.py {'|'.join(PROFILES)}", 2)
     if not FLOOR <= sys.version_info[:2] <= CEILING:
         return say(
             f"Tallyhouse needs Python 3.11, 3.12 or 3.13 and {sys.executable} is {sys.version.split()[0]}: "
@@ -39,8 +44,8 @@ def main() -> int:
             1,
         )
     installed = STAMP.read_text().split() if STAMP.exists() else []
-    if installed[:1] == ["dev"]:
-        profile = "dev"  # the dev lock holds the runtime's, so a developer's environment stays one
+    if installed and installed[0] in PROFILES:
+        profile = max(profile, installed[0], key=PROFILES.index)  # so that a developer's environment stays one
     if installed == [profile, fingerprint(profile)]:
         return 0
     try:
@@ -61,9 +66,9 @@ def install(profile: str) -> None:
     pip: Command = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     run([*pip, *LOCKED, "-r", ROOT / "requirements" / "tool.lock"])
     uv: Command = [BIN / "uv", "--quiet", "pip"]
-    if not succeeds([*uv, "sync", "--python", python, *LOCKED[1:], lock], settings_of_pip(python)):
-        say("uv could not (see above), so pip does it: about two minutes.")
-        run([*pip, *LOCKED, "-r", lock])
+    if not succeeds([*uv, "sync", "--python", python, *LOCKED_BUT_ONE[1:], lock], settings_of_pip(python)):
+        say("uv could not (see above), so pip does it: some minutes.")
+        run([*pip, *LOCKED_BUT_ONE, "-r", lock])
     # Editable, from the lock's own build tools: nothing is fetched.
     run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT])
 

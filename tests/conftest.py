@@ -8,7 +8,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 # From a function to a browser: what fails first is the smallest thing that is wrong.
-KINDS = ("unit", "property", "sql", "pipeline", "stripe", "browser")
+KINDS = ("unit", "property", "sql", "pipeline", "spark", "stripe", "browser")
 # Golden workspaces are whole nights.
 FOLDERS = {**{kind: kind for kind in KINDS}, "golden": "pipeline", "reference": "unit", "benchmarks": "pipeline"}
 

@@ -17,8 +17,8 @@ from math import floor
 
 from assets.core.catalogue.models import Charge, Meter, Tier
 
-# What SQL reckons with: signed integers of 128 bits.
-LARGEST = 2**127 - 1
+# What SQL reckons with: whole numbers of 38 digits. Arrow carries no longer ones, Spark has none, DuckDB's 128 bits do.
+LARGEST = 10**38 - 1
 # A level is averaged over at most a year of microseconds, by the same division as the price's.
 LONGEST_PERIOD_US = 366 * 86_400_000_000
 # Where money ends on the way (DECIMAL(38, 18)), and with it whatever is added up in one charge.
@@ -110,7 +110,7 @@ def has_room(charge: Charge, meter: Meter) -> bool:
     per, free, size = package(charge, meter)
     if meter.aggregate == "time_weighted" and per > 1:
         return False
-    return max(per * MOST * int(10 ** digits(meter)), free * _longest(meter), size * _longest(meter)) <= LARGEST // 4
+    return max(per * MOST * int(10 ** digits(meter)), free * _longest(meter), size * _longest(meter)) <= LARGEST // 3
 
 
 def _longest(meter: Meter) -> int:

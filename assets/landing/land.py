@@ -1,16 +1,17 @@
 """Landing: every new file below raw/ becomes exact usages in `landing.batch`, in one transaction or not at all.
 
-Files stream through Arrow into one INSERT for each source and shape of file. Rows that quarantine holds for something
-that may have been mended since are read again from their kept text. At the end the rows that the edge counted and the
-rows that the batch holds or ignores must be the same, or nothing is written.
+Files stream through Arrow into one INSERT for each source and shape of file, here or wherever a `reader` takes them.
+Rows that quarantine holds for something that may have been mended since are read again from their kept text. At the end
+the rows that the edge counted and the rows that the batch holds or ignores must be the same, or nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -63,12 +64,26 @@ class Landed:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The new files of one source, with all that it takes to read them."""
+
+    source: Source
+    weights: Weights
+    readings: list[Reading]
+
+
+#: Puts the rows of files into landing.batch and completes their readings; the Path is for what must be unpacked first.
+Reader: TypeAlias = Callable[[duckdb.DuckDBPyConnection, list[Reads], Path, list[Formula]], None]
+
+
 def land(
     con: duckdb.DuckDBPyConnection,
     workspace: Path,
     sources: Mapping[str, Source],
     weights: Weights,
     as_of: datetime,
+    reader: Reader | None = None,
 ) -> Landed:
     """Read what is new; raises Refusal, with nothing written, where a file cannot be read or has changed."""
     ensure_tables(con)
@@ -79,7 +94,7 @@ def land(
     with landing_session(con, formulas, weights):
         con.begin()
         try:
-            read_files = _read_new(con, workspace, sources, weights, found, as_of, formulas)
+            read_files = _read_new(con, workspace, sources, weights, found, as_of, formulas, reader or read_here)
             files = _balanced(con, read_files)
             again = read_again(con, sources.values(), weights, formulas)
             _list_files(con, found, files, read_files, as_of)
@@ -114,26 +129,46 @@ def _read_new(
     found: Survey,
     as_of: datetime,
     formulas: list[Formula],
+    reader: Reader,
 ) -> list[_Read]:
     """Every new file of every source into the batch; rows that are ignored too, until they are counted."""
     kept: dict[str, Path] = {}
     read: list[_Read] = []
+    reads: list[Reads] = []
     for name, raw_files in found.new.items():
-        source = sources[name]
         readings = []
         for raw_file in raw_files:
             if raw_file not in kept:
                 kept[raw_file] = keep(workspace, raw_file)
             readings.append(Reading(raw_file, kept[raw_file], found.landed_at.get(raw_file, naive_utc(as_of))))
             # After the link was made, which touches the file's ctime.
-            read.append(_Read(source, readings[-1], stat_of(workspace / "raw" / raw_file)))
-        mapped = mapping(source, weights, len(formulas))
-        formulas.extend(mapped.formulas)
+            read.append(_Read(sources[name], readings[-1], stat_of(workspace / "raw" / raw_file)))
+        reads.append(Reads(sources[name], weights, readings))
+    if reads:
         with spool(workspace) as directory:
-            for shape in shapes(source.format, readings, directory, doubts(mapped)):
-                with registered(con, shape.lines, shape.batches()) as lines:
-                    con.execute(f"INSERT INTO landing.batch WITH {shape.cells(mapped, lines)}, {mapped.select}")
+            reader(con, reads, directory, formulas)
     return read
+
+
+def read_here(con: duckdb.DuckDBPyConnection, reads: list[Reads], spool: Path, formulas: list[Formula]) -> None:
+    """In this process, one source after the other."""
+    read_into(con, reads, spool, formulas, lambda rows: con.execute(f"INSERT INTO landing.batch {rows}"))
+
+
+def read_into(
+    con: duckdb.DuckDBPyConnection,
+    reads: list[Reads],
+    spool: Path,
+    formulas: list[Formula],
+    enter: Callable[[str], object],
+) -> None:
+    """`enter` gets the queries whose rows are the batch's, and runs each at once: it reads a stream of lines."""
+    for it in reads:
+        mapped = mapping(it.source, it.weights, len(formulas))
+        formulas.extend(mapped.formulas)
+        for shape in shapes(it.source.format, it.readings, spool, doubts(mapped)):
+            with registered(con, shape.lines, shape.batches()) as lines:
+                enter(f"WITH {shape.cells(mapped, lines)}, {mapped.select}")
 
 
 def _balanced(con: duckdb.DuckDBPyConnection, read: list[_Read]) -> tuple[LandedFile, ...]:

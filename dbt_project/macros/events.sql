@@ -13,12 +13,12 @@
 {# Names an event at Stripe, in at most 100 characters: account, hour, meter, and which event of the hour it is from the second
    on. Longer ones, and those of a meter whose name could be read as such a number, are told by a digest. #}
 {% macro event_identifier(event) -%}
-    {%- set hour = "strftime(" ~ event ~ ".bucket_start, '%Y-%m-%dT%H:%M:%SZ')" -%}
+    {%- set hour = instant_text(event ~ ".bucket_start") -%}
     {%- set plain = "concat(" ~ event ~ ".account_id, ':', " ~ hour ~ ", ':', " ~ event ~ ".meter, if(" ~ event
         ~ ".event_no > 1, concat(':', " ~ event ~ ".event_no), ''))" -%}
     if(
         length({{ plain }}) <= 100 and not contains({{ event }}.meter, ':'),
         {{ plain }},
-        concat({{ hour }}, ':', sha256(concat({{ event }}.account_id, chr(31), {{ event }}.meter, chr(31), {{ event }}.event_no)))
+        concat({{ hour }}, ':', {{ sha256('concat(' ~ event ~ '.account_id, chr(31), ' ~ event ~ '.meter, chr(31), ' ~ event ~ '.event_no)') }})
     )
 {%- endmacro %}

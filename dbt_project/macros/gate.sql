@@ -8,7 +8,7 @@
 {% macro usage_seen() -%}
     select landed_at, source, meter, currency, fate, age_hours, usages, negatives, quantity, cost, amount
     from {{ source('gate', 'usage_seen') }}
-    union all by name
-    select * exclude (incomplete)
+    union all
+    select landed_at, source, meter, currency, fate, age_hours, usages, negatives, quantity, cost, amount
     from {{ ref('gate_usage') }}
 {%- endmacro %}

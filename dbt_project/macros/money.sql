@@ -1,14 +1,14 @@
 {#
-  Exact money. DuckDB divides decimals through binary doubles, so every ratio is taken on 128-bit integers: quantities as
+  Exact money. DuckDB divides decimals through binary doubles, so every ratio is taken on whole numbers: quantities as
   whole billionths (9 digits), costs as whole 10^-15ths (15 digits), money as DECIMAL(38,18).
 #}
 
 {% macro nano(quantity) -%}
-    cast({{ quantity }} * 1000000000 as hugeint)
+    {{ whole(quantity ~ " * 1000000000") }}
 {%- endmacro %}
 
 {% macro femto(cost) -%}
-    cast(replace(cast(cast({{ cost }} as decimal(38, 15)) as varchar), '.', '') as hugeint)
+    {{ whole("replace(cast(cast(" ~ cost ~ " as decimal(38, 15)) as string), '.', '')") }}
 {%- endmacro %}
 
 {# A whole number of 10^-18ths as money. #}
@@ -16,22 +16,17 @@
     cast({{ attos }} as decimal(38, 0)) * cast(0.000000000000000001 as decimal(18, 18))
 {%- endmacro %}
 
-{# numerator / denominator as a whole number, half away from zero. #}
-{% macro divide_round(numerator, denominator) -%}
-    (2 * ({{ numerator }}) + cast(sign({{ numerator }}) as hugeint) * ({{ denominator }})) // (2 * ({{ denominator }}))
-{%- endmacro %}
-
 {# units x numerator / denominator as money, `digits` being the fractional digits a unit stands for: multiplied first, divided
    once, rounded at the 18th digit. Of long numbers the whole part and the rest go separately, so that the product of the two
-   does not leave 128 bits; short ones, nearly all there are, are spared the four further divisions. #}
+   does not leave 38 digits; short ones, nearly all there are, are spared the four further divisions. #}
 {% macro times_ratio(units, numerator, denominator, digits=9) -%}
     {%- set shift = 10 ** (18 - digits) -%}
-    {%- set whole = units ~ " // (" ~ denominator ~ ")" -%}
+    {%- set times = quotient(units, denominator) -%}
     {%- set rest = "((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ")" -%}
     {{ money(
         "if(abs(" ~ units ~ ") <= 1000000000000000000 and abs(" ~ numerator ~ ") <= 10000000000, "
         ~ divide_round(units ~ " * " ~ numerator ~ " * " ~ shift, denominator) ~ ", "
-        ~ "((" ~ whole ~ ") * " ~ numerator ~ " + " ~ rest ~ " // (" ~ denominator ~ ")) * " ~ shift ~ " + "
+        ~ "((" ~ times ~ ") * " ~ numerator ~ " + " ~ quotient(rest, denominator) ~ ") * " ~ shift ~ " + "
         ~ divide_round("(" ~ rest ~ " % (" ~ denominator ~ ")) * " ~ shift, denominator) ~ ")"
     ) }}
 {%- endmacro %}

@@ -3,20 +3,20 @@
     cast(
         case {{ digits }}
             when 15 then {{ divide_round(units, 1000) }}
-            else ({{ units }} // {{ per }}) * 1000 + {{ divide_round("((" ~ units ~ " % " ~ per ~ ") * 1000)", per) }}
+            else ({{ quotient(units, per) }}) * 1000 + {{ divide_round("((" ~ units ~ " % " ~ per ~ ") * 1000)", per) }}
         end as decimal(38, 0)
     ) * cast(0.000000000001 as decimal(12, 12))
 {%- endmacro %}
 
 {# (candidate - reference) / reference to six digits, for show; null where there is no reference to measure by. #}
 {% macro drift_shown(difference, reference) -%}
-    {#- Of counts beyond 10^30 the last six digits are left out, so that six can be multiplied on within 128 bits. -#}
+    {#- Of counts beyond 10^30 the last six digits are left out, so that six can be multiplied on within 38 digits. -#}
     {%- set cut = "if(abs(" ~ reference ~ ") < 1000000000000000000000000000000, 1, 1000000)" -%}
-    {%- set over = "(" ~ difference ~ " * cast(sign(" ~ reference ~ ") as hugeint) // " ~ cut ~ ")" -%}
-    {%- set under = "(abs(" ~ reference ~ ") // " ~ cut ~ ")" -%}
+    {%- set over = "(" ~ quotient("(" ~ difference ~ " * " ~ whole("sign(" ~ reference ~ ")") ~ ")", cut) ~ ")" -%}
+    {%- set under = "(" ~ quotient("abs(" ~ reference ~ ")", cut) ~ ")" -%}
     case when {{ reference }} <> 0 then
         cast(
-            ({{ over }} // {{ under }}) * 1000000 + {{ divide_round("((" ~ over ~ " % " ~ under ~ ") * 1000000)", under) }}
+            ({{ quotient(over, under) }}) * 1000000 + {{ divide_round("((" ~ over ~ " % " ~ under ~ ") * 1000000)", under) }}
             as decimal(38, 0)
         ) * cast(0.000001 as decimal(6, 6))
     end
@@ -47,7 +47,7 @@
     {{ sides }}.factor * coalesce(
         case
             when {{ sides }}.measure = 'cost' then {{ femto('sum(' ~ entries ~ '.cost)') }}
-            when {{ sides }}.is_count then cast(count(*) as hugeint) * 1000000000
+            when {{ sides }}.is_count then {{ whole('count(*)') }} * 1000000000
             else {{ nano('sum(' ~ entries ~ '.quantity)') }}
         end,
         0

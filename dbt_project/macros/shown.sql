@@ -2,8 +2,3 @@
 {% macro shown(amount) -%}
     cast({{ amount }} as decimal(38, 12))
 {%- endmacro %}
-
-{# Inside, instants are UTC without a zone; readers get the instant itself. #}
-{% macro instant(at) -%}
-    cast({{ at }} as timestamptz)
-{%- endmacro %}

@@ -5,10 +5,10 @@
    reckons only those that are read. #}
 {% macro rated(entries, slices, join='left') -%}
     select
-        entries.* exclude (
-            units, closed_at, slice_plan, slice_start, slice_end, version_from, catalog_id, baseline, bill_from, late_at,
-            ledger_cutover
-        ),
+        entries.* {{ but(
+            'units, closed_at, slice_plan, slice_start, slice_end, version_from, catalog_id, baseline, bill_from, late_at,
+            ledger_cutover'
+        ) }},
         if(entries.occurred_at >= slice_start and entries.occurred_at < slice_end, slice_plan, null) as plan,
         charges.aggregate,
         charges.of_field,
@@ -19,7 +19,7 @@
         charges.max_amount,
         coalesce(charges.is_clamped, false) as is_clamped,
         coalesce(charges.is_pooled, false) as is_pooled,
-        (epoch_us(entries.occurred_at) - epoch_us(entries.period_start)) // 86400000000 as window_no,
+        {{ div('(' ~ epoch_us('entries.occurred_at') ~ ' - ' ~ epoch_us('entries.period_start') ~ ')', 86400000000) }} as window_no,
         case
             when entries.occurred_at < entries.bill_from then 'pre_cutover'
             when entries.landed_at > entries.late_at then 'expired'
@@ -56,9 +56,9 @@
             slices.baseline,
             -- What lands when its period is closed has its state by the settings of its night, all else by the period's.
             if(entries.entered_at > slices.closed_at, nights.bill_from, slices.bill_from) as bill_from,
-            slices.period_end + to_microseconds(
-                if(entries.entered_at > slices.closed_at, nights.late_window_us, slices.late_window_us)
-            ) as late_at,
+            slices.period_end + {{ microseconds(
+                'if(entries.entered_at > slices.closed_at, nights.late_window_us, slices.late_window_us)'
+            ) }} as late_at,
             slices.ledger_cutover
         from {{ entries }} as entries
         {{ join }} join ({{ paged(slices) }}) as slices
@@ -80,7 +80,7 @@
 {% macro paged(slices) -%}
     select
         *,
-        unnest(range({{ page('lookup_from') }}, {{ page('lookup_until') }} + 1)) as page
+        {{ each_from(page('lookup_from'), page('lookup_until')) }} as page
     from (
         select
             *,
@@ -102,5 +102,5 @@
 {%- endmacro %}
 
 {% macro page(instant) -%}
-    (epoch_us({{ instant }}) // 2419200000000)
+    ({{ div(epoch_us(instant), 2419200000000) }})
 {%- endmacro %}

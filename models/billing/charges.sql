@@ -17,8 +17,8 @@ charges as (
     inner join {{ ref('int_periods__open') }} as periods
         on owed.subscription_id = periods.subscription_id and owed.period_start = periods.period_start
     where not periods.is_closing and owed.period_start <= settings.as_of
-    union all by name
-    select charges.* exclude (book)
+    union all
+    select charges.subscription_id, charges.period_start, charges.charge, charges.quantity, charges.owed
     from {{ source('books', 'charges') }} as charges
     semi join settings on charges.book = settings.book
 ),

@@ -4,12 +4,15 @@ with settings as (
 ),
 
 windows as (
-    select windows.*
+    select
+        windows.subscription_id, windows.period_start, windows.window_start, windows.usage, windows.allowance, windows.refresh
     from {{ ref('int_refresh__windows') }} as windows
     semi join (select * from {{ ref('int_periods__open') }} where not is_closing) as periods
         on windows.subscription_id = periods.subscription_id and windows.period_start = periods.period_start
-    union all by name
-    select daily_refresh.* exclude (book)
+    union all
+    select
+        daily_refresh.subscription_id, daily_refresh.period_start, daily_refresh.window_start, daily_refresh.usage,
+        daily_refresh.allowance, daily_refresh.refresh
     from {{ source('books', 'daily_refresh') }} as daily_refresh
     semi join settings on daily_refresh.book = settings.book
 ),

@@ -36,16 +36,17 @@ stops as (
 happened as (
     select
         'period_closed' as event,
-        concat_ws(chr(31), book, subscription_id, strftime(period_start, '%Y-%m-%dT%H:%M:%S.%fZ')) as subject,
+        concat_ws(chr(31), book, subscription_id, {{ instant_text('period_start', 'microsecond') }}) as subject,
         closed_at as happened_at,
         account_id,
         subscription_id,
         period_start,
-        cast(null as varchar) as line_id,
+        cast(null as string) as line_id,
         billed_minor as amount_minor,
-        currency
+        currency,
+        null as detail
     from closes
-    union all by name
+    union all
     select
         'threshold_reached' as event,
         line_id as subject,
@@ -55,10 +56,11 @@ happened as (
         period_start,
         line_id,
         amount_minor,
-        currency
+        currency,
+        null as detail
     from lines
     where reason = 'threshold' and grant_id is null
-    union all by name
+    union all
     select
         'line_sent' as event,
         line_id as subject,
@@ -68,14 +70,21 @@ happened as (
         period_start,
         line_id,
         amount_minor,
-        currency
+        currency,
+        null as detail
     from sent
-    union all by name
+    union all
     select
         'gate_stopped' as event,
-        strftime(as_of, '%Y-%m-%dT%H:%M:%S.%fZ') as subject,
+        {{ instant_text('as_of', 'microsecond') }} as subject,
         as_of as happened_at,
-        json_object('lines', lines, 'money', money) as detail
+        null as account_id,
+        null as subscription_id,
+        null as period_start,
+        null as line_id,
+        null as amount_minor,
+        null as currency,
+        {{ json_of({'lines': 'lines', 'money': 'money'}) }} as detail
     from stops
 ),
 

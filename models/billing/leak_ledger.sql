@@ -70,18 +70,30 @@ fates as (
         coalesce(sum(quantity), 0) as quantity,
         coalesce(sum(cost), 0) as cost
     from (
-        select *, 'received' as fate from received
-        union all by name
-        select * from entered
-        union all by name
-        select * from not_billed
-        union all by name
-        select * from kept_out
-        union all by name
-        select *, 'ignored' as fate from ignored
+        select day, meter, 'received' as fate, usages, quantity, cost from received
+        union all
+        select day, meter, fate, usages, quantity, cost from entered
+        union all
+        select day, meter, fate, usages, quantity, cost from not_billed
+        union all
+        select day, meter, fate, usages, quantity, cost from kept_out
+        union all
+        select null as day, null as meter, 'ignored' as fate, usages, null as quantity, null as cost from ignored
     ) as counted
     group by day, meter, fate
     having sum(usages) <> 0 or coalesce(sum(quantity), 0) <> 0 or coalesce(sum(cost), 0) <> 0
+),
+
+measures as (
+    select
+        day,
+        meter,
+        fate,
+        usages,
+        quantity,
+        cost,
+        {{ each_of(["'usages'", "'quantity'", "'cost'"]) }} as measure
+    from fates
 ),
 
 measured as (
@@ -89,11 +101,13 @@ measured as (
         day,
         meter,
         fate,
-        unnest(['usages', 'quantity', 'cost']) as measure,
-        unnest([
-            cast(usages as decimal(38, 15)), cast(quantity as decimal(38, 15)), cast(cost as decimal(38, 15))
-        ]) as amount
-    from fates
+        measure,
+        case measure
+            when 'usages' then cast(usages as decimal(38, 15))
+            when 'quantity' then cast(quantity as decimal(38, 15))
+            else cast(cost as decimal(38, 15))
+        end as amount
+    from measures
 ),
 
 summed as (

@@ -4,11 +4,19 @@ with settings as (
 ),
 
 periods as (
-    select closes.*, 'closed' as state
+    select
+        closes.account_id, closes.subscription_id, closes.plan, closes.period_start, closes.period_end, closes.currency,
+        closes.baseline, closes.usage, closes.refresh, closes.effective, closes.included, closes.overage, closes.metered,
+        closes.minimum, closes.owed, closes.billed_minor,
+        closes.closed_at, 'closed' as state
     from {{ source('books', 'closes') }} as closes
     semi join settings on closes.book = settings.book
-    union all by name
-    select reckoned.* exclude (is_closed, is_closing), 'open' as state
+    union all
+    select
+        reckoned.account_id, reckoned.subscription_id, reckoned.plan, reckoned.period_start, reckoned.period_end,
+        reckoned.currency, reckoned.baseline, reckoned.usage, reckoned.refresh, reckoned.effective, reckoned.included,
+        reckoned.overage, reckoned.metered, reckoned.minimum, reckoned.owed, reckoned.billed_minor,
+        null as closed_at, 'open' as state
     from {{ ref('int_periods__reckoned') }} as reckoned
     cross join settings
     where not reckoned.is_closed and not reckoned.is_closing and reckoned.period_start <= settings.as_of
@@ -16,7 +24,7 @@ periods as (
 
 -- The terms in force last in the period decide.
 limits as (
-    select subscription_id, period_start, last(threshold order by slice_start) as threshold
+    select subscription_id, period_start, nullif(max_by(coalesce(threshold, -1), slice_start), -1) as threshold
     from {{ ref('int_periods__slices') }}
     group by all
 ),

@@ -5,11 +5,16 @@ with settings as (
 ),
 
 lines as (
-    select books.*
+    select
+        books.line_id, books.line_no, books.account_id, books.subscription_id, books.period_start, books.charge, books.reason,
+        books.amount_minor, books.currency, books.owed, books.grant_id, books.created_as_of
     from {{ source('books', 'lines') }} as books
     semi join settings on books.book = settings.book
-    union all by name
-    select new_lines.*
+    union all
+    select
+        new_lines.line_id, new_lines.line_no, new_lines.account_id, new_lines.subscription_id, new_lines.period_start,
+        new_lines.charge, new_lines.reason, new_lines.amount_minor, new_lines.currency, new_lines.owed, new_lines.grant_id,
+        new_lines.created_as_of
     from {{ ref('int_lines__new') }} as new_lines
     anti join {{ source('books', 'lines') }} as books on new_lines.line_id = books.line_id
 ),

@@ -12,7 +12,7 @@ final as (
             settings.bill_from, (select max(events.bill_from) from {{ source('books', 'meter_events') }} as events)
         ) as from_at,
         -- An hour is over once as_of has reached its end.
-        date_trunc('hour', settings.as_of) as until_at
+        cast(date_trunc('hour', settings.as_of) as timestamp) as until_at
     from settings
 )
 

@@ -30,7 +30,7 @@ final as (
         rated.account_id,
         rated.meter,
         if(meters.aggregate = 'cost', rated.currency, null) as currency,
-        date_trunc('hour', rated.occurred_at) as bucket_start,
+        cast(date_trunc('hour', rated.occurred_at) as timestamp) as bucket_start,
         count(*) as usages,
         cast(
             case any_value(meters.aggregate)

@@ -20,7 +20,7 @@ nights as (
     from {{ source('books', 'lines') }} as lines
     inner join settings on lines.book = settings.book and lines.created_as_of < settings.as_of
     left join {{ source('catalog', 'currencies') }} as currencies on lines.currency = currencies.currency
-    where not starts_with(lines.charge, 'credit:')
+    where lines.charge not like 'credit:%'
     group by all
 ),
 
@@ -35,7 +35,7 @@ before as (
         account_id,
         currency,
         count(*) as bills_known,
-        max(billed) filter (nth <= 3) as last_billed,
+        max(billed) filter (where nth <= 3) as last_billed,
         max(lines) as most_lines
     from numbered
     group by all

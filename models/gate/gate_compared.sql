@@ -30,7 +30,7 @@ judged as (
 gaps as (
     select
         as_of,
-        epoch(as_of) - epoch(lag(as_of) over (order by as_of)) as gap
+        {{ epoch_us('as_of') }} - {{ epoch_us('lag(as_of) over (order by as_of)') }} as gap
     from (
         select * from before
         union

@@ -11,9 +11,12 @@ seen as (
 
 -- Each meter of a source, and the source as a whole.
 levels as (
-    select * from seen where meter is not null
-    union all by name
-    select * replace (cast(null as varchar) as meter) from seen
+    select landed_at, source, meter, currency, fate, usages, negatives, amount
+    from seen
+    where meter is not null
+    union all
+    select landed_at, source, null as meter, currency, fate, usages, negatives, amount
+    from seen
 ),
 
 totals as (
@@ -42,10 +45,10 @@ before as (
         pairs.source,
         pairs.meter,
         count(*) as nights_known,
-        count(*) filter (compared.is_same_weekday and compared.nth <= 4) as weekdays_known,
-        median(coalesce(totals.usages, 0)) filter (compared.is_same_weekday and compared.nth <= 4) as weekday_usages,
+        count(*) filter (where compared.is_same_weekday and compared.nth <= 4) as weekdays_known,
+        median(coalesce(totals.usages, 0)) filter (where compared.is_same_weekday and compared.nth <= 4) as weekday_usages,
         median(coalesce(totals.usages, 0)) as any_usages,
-        min(coalesce(totals.usages, 0)) filter (compared.is_same_weekday and compared.nth <= 4) as weekday_least,
+        min(coalesce(totals.usages, 0)) filter (where compared.is_same_weekday and compared.nth <= 4) as weekday_least,
         coalesce(sum(totals.negatives) / nullif(sum(totals.usages), 0), 0) as negative_share,
         max(totals.landed_at) as last_at
     from compared
@@ -201,7 +204,7 @@ shown as (
 final as (
     select
         *,
-        coalesce(bool_or(is_missing) filter (meter is null) over (partition by night, source), false) as is_source_missing
+        coalesce(bool_or(is_missing) filter (where meter is null) over (partition by night, source), false) as is_source_missing
     from shown
 )
 

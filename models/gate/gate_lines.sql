@@ -26,7 +26,7 @@ final as (
         lines.charge,
         lines.reason,
         lines.amount_minor,
-        starts_with(lines.charge, 'credit:') as is_credit,
+        lines.charge like 'credit:%' as is_credit,
         coalesce(currencies.step, 1) as step_minor,
         lines.currency,
         figures.currency as period_currency,

@@ -30,8 +30,8 @@ ages as (
         landed_at,
         source,
         any_value(all_usages) as usages,
-        min(age_hours) filter (2 * up_to >= all_usages) as median_hours,
-        coalesce(sum(usages) filter (age_hours >= 72), 0) as old_usages
+        min(age_hours) filter (where 2 * up_to >= all_usages) as median_hours,
+        coalesce(sum(usages) filter (where age_hours >= 72), 0) as old_usages
     from cumulated
     group by all
 ),

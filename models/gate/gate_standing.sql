@@ -8,8 +8,8 @@ last_slices as (
     select
         subscription_id,
         period_start,
-        arg_max(seats, slice_no) as seats,
-        arg_max(version_from, slice_no) as version_from
+        max_by(seats, slice_no) as seats,
+        max_by(version_from, slice_no) as version_from
     from {{ ref('int_periods__slices') }}
     group by all
 ),
@@ -24,13 +24,13 @@ segments as (
 
 -- All that a price list says, as one word: two that say the same are the same.
 listed_charges as (
-    select plan, version_from, string_agg(cast(charges as varchar), '|' order by meter) as listed
+    select plan, version_from, string_agg(cast(charges as string), '|' order by meter) as listed
     from charges
     group by all
 ),
 
 listed_segments as (
-    select plan, version_from, string_agg(cast(segments as varchar), '|' order by meter, segment_no) as listed
+    select plan, version_from, string_agg(cast(segments as string), '|' order by meter, segment_no) as listed
     from segments
     group by all
 ),
@@ -84,9 +84,15 @@ kept as (
 ),
 
 final as (
-    select * from reckoned
-    union all by name
-    select * from kept
+    select
+        as_of, book, subscription_id, account_id, period_start, period_end, plan, seats, version_from, price_list, currency,
+        included, baseline, gross, owed, billed_minor
+    from reckoned
+    union all
+    select
+        as_of, book, subscription_id, account_id, period_start, period_end, plan, seats, version_from, price_list, currency,
+        included, baseline, gross, owed, billed_minor
+    from kept
 )
 
 select * from final

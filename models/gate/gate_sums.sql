@@ -33,18 +33,18 @@ billed as (
     select lines.currency, sum(lines.amount_minor) as billed_minor
     from lines
     semi join settled on lines.subscription_id = settled.subscription_id and lines.period_start = settled.period_start
-    where not starts_with(lines.charge, 'credit:')
+    where lines.charge not like 'credit:%'
     group by all
 ),
 
 named as (
-    select currency, sum(usage) as usage, 0 as windows, 0 as owed_minor, 0 as billed_minor from periods group by all
-    union all by name
-    select currency, usage as windows from windows
-    union all by name
-    select currency, sum(owed_minor) as owed_minor from settled group by all
-    union all by name
-    select currency, billed_minor from billed
+    select currency, sum(usage) as usage, 0 as windows, 0 as owed_minor, 0 as billed_minor from periods group by currency
+    union all
+    select currency, 0 as usage, usage as windows, 0 as owed_minor, 0 as billed_minor from windows
+    union all
+    select currency, 0 as usage, 0 as windows, sum(owed_minor) as owed_minor, 0 as billed_minor from settled group by currency
+    union all
+    select currency, 0 as usage, 0 as windows, 0 as owed_minor, billed_minor from billed
 ),
 
 summed as (

@@ -25,17 +25,16 @@ ended as (
         case
             when state <> 'billable' then state
             when aggregate is null then 'free'
-            when starts_with(subscription_id, 'default:') then 'default_plan'
+            when subscription_id like 'default:%' then 'default_plan'
             else 'entered'
         end as fate,
         account_id is null or subscription_id is null or occurred_at is null or (quantity is null and cost is null)
             as is_incomplete
     from rated
-    union all by name
+    union all
     select
         placed.source, placed.raw_file, placed.raw_line, placed.landed_at, placed.meter, placed.occurred_at,
-        accounts.currency, placed.quantity, placed.cost,
-        cast(placed.cost as decimal(38, 18)) as amount,
+        accounts.currency, placed.quantity, placed.cost, cast(placed.cost as decimal(38, 18)) as amount,
         if(exceptions.verdict = 'duplicate', 'duplicate', exceptions.reason) as fate,
         false as is_incomplete
     from {{ ref('int_batch__exceptions') }} as exceptions
@@ -85,11 +84,13 @@ final as (
         fate,
         -- Beyond a quarter of a year old is old, and ahead is ahead.
         cast(
-            greatest(least((epoch_us(landed_at) - epoch_us(occurred_at)) // 3600000000, 2160), -1) as integer
+            greatest(
+                least({{ div('(' ~ epoch_us('landed_at') ~ ' - ' ~ epoch_us('occurred_at') ~ ')', 3600000000) }}, 2160), -1
+            ) as integer
         ) as age_hours,
         count(*) as usages,
-        count(*) filter (quantity < 0 or cost < 0) as negatives,
-        count(*) filter (is_incomplete) as incomplete,
+        count(*) filter (where quantity < 0 or cost < 0) as negatives,
+        count(*) filter (where is_incomplete) as incomplete,
         cast(sum(quantity) as decimal(38, 9)) as quantity,
         cast(sum(cost) as decimal(38, 15)) as cost,
         cast(sum(amount) as decimal(38, 18)) as amount

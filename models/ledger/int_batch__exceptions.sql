@@ -1,5 +1,6 @@
 -- The usages of tonight's batch that do not enter the ledger, each with why: its row is held, or it is a duplicate.
 -- Everything else in the batch is accepted. Only usages whose key stands twice, or in the ledger, are looked at closely.
+{% set in_conflict = conflicts('distinct_claims.event_keys', 'distinct_claims.usages', 'walk.taken_keys', 'walk.taken') -%}
 with recursive placed as (
     select * from {{ ref('int_batch__placed') }}
 ),
@@ -9,7 +10,7 @@ held_rows as (
         source,
         raw_file,
         raw_line,
-        arg_min(reason, {{ reason_rank('reason') }}) as reason
+        min_by(reason, {{ reason_rank('reason') }}) as reason
     from placed
     where reason is not null
     group by all
@@ -33,6 +34,7 @@ known_keys as (
     select
         ledger.key_hi,
         ledger.key_lo,
+        {{ event_key('ledger.key_hi', 'ledger.key_lo') }} as event_key,
         {{ content_hash('ledger') }} as content
     from (
         select *, case when is_account_named then account_id end as account from {{ source('books', 'ledger') }}
@@ -70,7 +72,7 @@ contested as (
             and free.raw_line = contested_rows.raw_line
 ),
 
--- One entry per row: what it would put under which keys.
+-- One entry per row: what it would put under which keys, a usage being its key with its content.
 claims as (
     select
         source,
@@ -78,8 +80,9 @@ claims as (
         raw_line,
         group_id,
         min(occurred_at) as occurred_at,
-        arg_min(content, emit_no) as first_content,
-        map_from_entries(list(struct_pack(k := event_key, v := content) order by event_key)) as usages
+        min_by(content, emit_no) as first_content,
+        array_sort(array_agg(event_key)) as event_keys,
+        array_sort(array_agg(event_key || content)) as usages
     from contested
     group by all
 ),
@@ -88,25 +91,26 @@ claims as (
 distinct_claims as (
     select
         group_id,
+        event_keys,
         usages,
-        row_number() over (
-            partition by group_id order by min(occurred_at), min(first_content), min((raw_file, raw_line))
+        cast(
+            row_number() over (
+                partition by group_id order by min(occurred_at), min(first_content), min((raw_file, raw_line))
+            ) as bigint
         ) as turn
     from claims
-    group by group_id, usages
+    group by group_id, event_keys, usages
 ),
 
 groups as (
     select
         claims.group_id,
+        coalesce(array_agg(distinct ours.event_key) filter (where ours.key_hi is not null), {{ no_texts() }}) as known_keys,
         coalesce(
-            map_from_entries(
-                list(distinct struct_pack(k := claims.event_key, v := ours.content)) filter (where ours.key_hi is not null)
-            ),
-            cast(map() as map (varchar, varchar))
+            array_agg(distinct ours.event_key || ours.content) filter (where ours.key_hi is not null), {{ no_texts() }}
         ) as known
     from contested as claims
-    left join known_keys as ours on claims.event_key = {{ event_key('ours.key_hi', 'ours.key_lo') }}
+    left join known_keys as ours on claims.event_key = ours.event_key
     group by claims.group_id
 ),
 
@@ -115,20 +119,27 @@ groups as (
 shapes as (
     select
         distinct_claims.group_id,
+        groups.known_keys,
         groups.known,
-        count(distinct map_keys(distinct_claims.usages)) = 1
-        and (cardinality(groups.known) = 0 or bool_and(list_has_all(map_keys(groups.known), map_keys(distinct_claims.usages))))
-            as is_uniform
+        count(distinct distinct_claims.event_keys) = 1
+        and (
+            cardinality(groups.known_keys) = 0
+            or bool_and(
+                cardinality(array_intersect(distinct_claims.event_keys, groups.known_keys))
+                = cardinality(distinct_claims.event_keys)
+            )
+        ) as is_uniform
     from distinct_claims
     inner join groups on distinct_claims.group_id = groups.group_id
-    group by distinct_claims.group_id, groups.known
+    group by distinct_claims.group_id, groups.known_keys, groups.known
 ),
 
 -- `taken` after `turn` claims.
 walk as (
     select
         group_id,
-        0 as turn,
+        cast(0 as bigint) as turn,
+        known_keys as taken_keys,
         known as taken
     from shapes
     where not is_uniform
@@ -136,10 +147,8 @@ walk as (
     select
         walk.group_id,
         distinct_claims.turn,
-        case
-            when {{ conflicts('distinct_claims.usages', 'walk.taken') }} then walk.taken
-            else map_concat(walk.taken, distinct_claims.usages)
-        end as taken
+        if({{ in_conflict }}, walk.taken_keys, walk.taken_keys || distinct_claims.event_keys) as taken_keys,
+        if({{ in_conflict }}, walk.taken, walk.taken || distinct_claims.usages) as taken
     from walk
     inner join distinct_claims on walk.group_id = distinct_claims.group_id and walk.turn + 1 = distinct_claims.turn
 ),
@@ -149,7 +158,9 @@ judged_claims as (
         distinct_claims.group_id,
         distinct_claims.usages,
         {{ conflicts(
+            'distinct_claims.event_keys',
             'distinct_claims.usages',
+            'distinct_claims.event_keys',
             'if(cardinality(shapes.known) > 0, shapes.known, '
             ~ 'first_value(distinct_claims.usages) over (partition by distinct_claims.group_id order by distinct_claims.turn))'
         ) }} as is_conflict
@@ -159,7 +170,7 @@ judged_claims as (
     select
         distinct_claims.group_id,
         distinct_claims.usages,
-        {{ conflicts('distinct_claims.usages', 'walk.taken') }} as is_conflict
+        {{ in_conflict }} as is_conflict
     from distinct_claims
     inner join walk on distinct_claims.group_id = walk.group_id and distinct_claims.turn = walk.turn + 1
 ),
@@ -180,7 +191,7 @@ judged as (
     inner join claims
         on contested.source = claims.source and contested.raw_file = claims.raw_file and contested.raw_line = claims.raw_line
     inner join judged_claims on claims.group_id = judged_claims.group_id and claims.usages = judged_claims.usages
-    left join known_keys on contested.event_key = {{ event_key('known_keys.key_hi', 'known_keys.key_lo') }}
+    left join known_keys on contested.event_key = known_keys.event_key
 ),
 
 final as (

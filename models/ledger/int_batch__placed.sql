@@ -44,7 +44,7 @@ placed as (
         on
             batch.account = terms.account_id
             and batch.occurred_at >= terms.starts_at
-            and batch.occurred_at < coalesce(terms.ends_at, timestamp 'infinity')
+            and batch.occurred_at < coalesce(terms.ends_at, {{ forever() }})
     left join {{ ref('int_payers__spans') }} as spans
         on
             (case when batch.account is null then batch.actor end) = spans.actor

@@ -3,15 +3,16 @@
 {{ config(materialized='view') }}
 
 with settings as (
-    select as_of, bill_from, late_window_us from {{ source('catalog', 'settings') }}
+    select * from {{ source('catalog', 'settings') }}
 ),
 
 nights as (
     select * from {{ source('books', 'nights') }}
 )
 
-select * from nights
-union all by name
-select settings.*
+select as_of, bill_from, late_window_us
+from nights
+union all
+select settings.as_of, settings.bill_from, settings.late_window_us
 from settings
 anti join nights on settings.as_of = nights.as_of

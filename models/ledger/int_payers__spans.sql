@@ -14,7 +14,7 @@ candidates as (
         plans.priority,
         accounts.entity_type,
         terms.starts_at as from_at,
-        coalesce(terms.ends_at, timestamp 'infinity') as to_at
+        coalesce(terms.ends_at, {{ forever() }}) as to_at
     from actors
     inner join {{ source('catalog', 'terms') }} as terms on actors.actor = terms.account_id
     inner join {{ source('catalog', 'accounts') }} as accounts on terms.account_id = accounts.account_id
@@ -27,7 +27,7 @@ candidates as (
         plans.priority,
         accounts.entity_type,
         greatest(terms.starts_at, memberships.joined_at) as from_at,
-        least(coalesce(terms.ends_at, timestamp 'infinity'), coalesce(memberships.left_at, timestamp 'infinity')) as to_at
+        least(coalesce(terms.ends_at, {{ forever() }}), coalesce(memberships.left_at, {{ forever() }})) as to_at
     from actors
     inner join {{ source('catalog', 'memberships') }} as memberships on actors.actor = memberships.user_id
     inner join {{ source('catalog', 'terms') }} as terms on memberships.organization_id = terms.account_id

@@ -60,8 +60,9 @@ final as (
         select * from read_rows
         union all
         select * from taken_back
-        union all by name
-        select * from empty_rows
+        union all
+        select source, raw_file, null as day, null as meter, usages, null as quantity, null as cost
+        from empty_rows
     ) as counted
     group by source, raw_file, day, meter
     having sum(usages) <> 0 or coalesce(sum(quantity), 0) <> 0 or coalesce(sum(cost), 0) <> 0

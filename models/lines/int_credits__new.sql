@@ -31,6 +31,9 @@ granted as (
         grants.account_id,
         'grant' as kind,
         grants.amount_minor - coalesce(balances.granted, 0) as amount_minor,
+        cast(null as string) as line_id,
+        cast(null as timestamp) as period_start,
+        cast(null as string) as subscription_id,
         if(balances.granted is null, grants.granted_at, settings.as_of) as moved_at
     from grants
     cross join settings
@@ -54,7 +57,7 @@ used as (
 
 moved as (
     select * from granted
-    union all by name
+    union all
     select * from used
 ),
 
@@ -96,7 +99,7 @@ expired as (
         -(coalesce(balances.balance, 0) + coalesce(begun.amount_minor, 0)) as amount_minor,
         coalesce(balances.balance, 0) + coalesce(begun.amount_minor, 0) as balance_before,
         0 as balance_after,
-        cast(null as varchar) as line_id,
+        cast(null as string) as line_id,
         grants.expires_at as moved_at,
         coalesce(balances.movements, 0) + if(begun.grant_id is null, 1, 2) as movement_no
     from grants
@@ -112,7 +115,7 @@ final as (
     select settings.book, movements.*
     from movements
     cross join settings
-    union all by name
+    union all
     select settings.book, expired.*
     from expired
     cross join settings

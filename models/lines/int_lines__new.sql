@@ -71,14 +71,18 @@ vanished as (
     from billed
     anti join {{ ref('int_periods__slices') }} as slices
         on billed.subscription_id = slices.subscription_id and billed.period_start = slices.period_start
-    where not starts_with(billed.charge, 'credit:')
+    where billed.charge not like 'credit:%'
 ),
 
 charged as (
-    select * from differences
+    select
+        subscription_id, account_id, period_start, period_end, charge, currency, quantity, owed, amount_minor, line_no, reason
+    from differences
     where reason is not null and amount_minor <> 0
-    union all by name
-    select * from vanished
+    union all
+    select
+        subscription_id, account_id, period_start, period_end, charge, currency, quantity, owed, amount_minor, line_no, reason
+    from vanished
     where amount_minor <> 0
 ),
 
@@ -136,7 +140,7 @@ balances as (
         from {{ source('catalog', 'credit_grants') }} as grants
         cross join settings
         left join moved on grants.grant_id = moved.grant_id
-        where grants.granted_at <= settings.as_of and settings.as_of < coalesce(grants.expires_at, timestamp 'infinity')
+        where grants.granted_at <= settings.as_of and settings.as_of < coalesce(grants.expires_at, {{ forever() }})
     ) as begun
     where balance_minor > 0
 ),
@@ -173,9 +177,15 @@ credited as (
 ),
 
 lines as (
-    select *, cast(null as varchar) as grant_id from charged
-    union all by name
-    select * from credited
+    select
+        subscription_id, account_id, period_start, period_end, charge, currency, quantity, owed, amount_minor, line_no, reason,
+        null as grant_id
+    from charged
+    union all
+    select
+        subscription_id, account_id, period_start, period_end, charge, currency, quantity, owed, amount_minor, line_no, reason,
+        grant_id
+    from credited
 ),
 
 final as (
@@ -183,12 +193,10 @@ final as (
         settings.book,
         -- Counted, not timed: the n-th line of a charge is the same line whenever the run that makes it is tried again.
         'line_' || left(
-            sha256(
-                concat_ws(
-                    chr(31), settings.book, lines.subscription_id, cast(epoch_us(lines.period_start) as varchar), lines.charge,
-                    cast(lines.line_no as varchar)
-                )
-            ),
+            {{ sha256(
+                'concat_ws(chr(31), settings.book, lines.subscription_id, cast(' ~ epoch_us('lines.period_start') ~ ' as string), '
+                ~ 'lines.charge, cast(lines.line_no as string))'
+            ) }},
             32
         ) as line_id,
         lines.line_no,
@@ -206,11 +214,12 @@ final as (
         || case
             when lines.charge = 'overage' then 'usage above what the plan includes'
             when lines.charge = 'minimum' then 'up to the minimum of the plan'
-            when starts_with(lines.charge, 'credit:') then 'credit ' || lines.charge[8:]
-            else lines.charge[9:]
+            when lines.charge like 'credit:%' then 'credit ' || substr(lines.charge, 8)
+            else substr(lines.charge, 9)
         end
         || case when lines.reason = 'threshold' then ' so far' else '' end
-        || ', ' || strftime(lines.period_start, '%Y-%m-%d') || ' to ' || strftime(lines.period_end, '%Y-%m-%d') as description,
+        || ', ' || cast(cast(lines.period_start as date) as string)
+        || ' to ' || cast(cast(lines.period_end as date) as string) as description,
         lines.grant_id,
         settings.as_of as created_as_of
     from lines

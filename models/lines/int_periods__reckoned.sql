@@ -7,7 +7,7 @@ owed as (
     select
         subscription_id,
         period_start,
-        cast(coalesce(sum(owed) filter (where starts_with(charge, 'metered:')), 0) as decimal(38, 18)) as metered,
+        cast(coalesce(sum(owed) filter (where charge like 'metered:%'), 0) as decimal(38, 18)) as metered,
         cast(coalesce(sum(owed) filter (where charge = 'minimum'), 0) as decimal(38, 18)) as minimum,
         cast(sum(owed) as decimal(38, 18)) as owed
     from {{ ref('int_charges__owed') }}
@@ -25,7 +25,7 @@ lines as (
 billed as (
     select subscription_id, period_start, cast(sum(amount_minor) as bigint) as billed_minor
     from lines
-    where not starts_with(charge, 'credit:')
+    where charge not like 'credit:%'
     group by all
 ),
 

@@ -13,7 +13,7 @@ entries as (
     select meter, source, account_id, occurred_at, quantity, cost
     from {{ ref('int_ledger__entries') }}
     where
-        occurred_at >= (select min(from_at) - to_hours(1) from scope)
+        occurred_at >= (select min(from_at) - interval 1 hour from scope)
         and occurred_at < (select max(until_at) from scope)
         and meter in (select meter from sides)
 ),
@@ -23,7 +23,7 @@ counted as (
         sides.comparison,
         sides.side,
         entries.account_id,
-        date_trunc('hour', entries.occurred_at) as hour_start,
+        cast(date_trunc('hour', entries.occurred_at) as timestamp) as hour_start,
         count(*) as usages,
         {{ parity_units('sides', 'entries') }} as units
     from sides
@@ -31,11 +31,11 @@ counted as (
         on
             sides.meter = entries.meter
             and coalesce(sides.source, entries.source) = entries.source
-            and entries.occurred_at >= sides.from_at - to_hours(1)
+            and entries.occurred_at >= sides.from_at - interval 1 hour
             and entries.occurred_at < sides.until_at
     group by
         sides.comparison, sides.side, sides.measure, sides.is_count, sides.factor,
-        entries.account_id, date_trunc('hour', entries.occurred_at)
+        entries.account_id, cast(date_trunc('hour', entries.occurred_at) as timestamp)
 ),
 
 paired as (
@@ -73,7 +73,7 @@ judged as (
 -- An hour that one side does not know is one-sided however little it holds; rows that come to nothing are no usage.
 final as (
     select
-        judged.* exclude (measure, unit_of_meter, is_real, is_above_flag, is_above_alert),
+        judged.* {{ but('measure, unit_of_meter, is_real, is_above_flag, is_above_alert') }},
         if(judged.measure = 'cost', coalesce(accounts.currency, 'unknown'), judged.unit_of_meter) as unit,
         judged.is_compared
         and (judged.reference_usages = 0) <> (judged.candidate_usages = 0)

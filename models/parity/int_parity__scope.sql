@@ -32,7 +32,7 @@ ended as (
         settings.bill_from,
         if(settings.book = 'live', settings.bill_from, null) as live_from,
         going_live.is_going_live,
-        date_trunc('hour', settings.as_of - to_microseconds(parity.settle_us)) as until_at
+        cast(date_trunc('hour', settings.as_of - {{ microseconds('parity.settle_us') }}) as timestamp) as until_at
     from {{ source('catalog', 'parity') }} as parity
     cross join settings
     cross join going_live
@@ -41,9 +41,9 @@ ended as (
 windows as (
     select
         *,
-        until_at - to_microseconds(clean_for_us) as watched_from,
-        least(until_at, date_trunc('hour', bill_from)) as clean_until,
-        least(until_at, date_trunc('hour', bill_from)) - to_microseconds(clean_for_us) as clean_from
+        until_at - {{ microseconds('clean_for_us') }} as watched_from,
+        least(until_at, cast(date_trunc('hour', bill_from) as timestamp)) as clean_until,
+        least(until_at, cast(date_trunc('hour', bill_from) as timestamp)) - {{ microseconds('clean_for_us') }} as clean_from
     from ended
 ),
 
@@ -51,7 +51,7 @@ final as (
     select
         *,
         least(
-            until_at - greatest(to_days(7), to_microseconds(clean_for_us)),
+            until_at - {{ microseconds('greatest(604800000000, clean_for_us)') }},
             if(is_going_live, clean_from, null)
         ) as from_at
     from windows

@@ -44,10 +44,10 @@ usages as (
         rated.is_counted_in_baseline,
         rated.aggregate is not null as is_charged,
         rated.occurred_at >= sides.bill_from as is_from_on,
-        coalesce(rated.landed_at > rated.period_end + to_microseconds(settings.late_window_us), true) as is_expired,
+        coalesce(rated.landed_at > rated.period_end + {{ microseconds('settings.late_window_us') }}, true) as is_expired,
         coalesce(accounts.currency, 'unknown') as currency,
-        date_trunc('hour', rated.occurred_at) as hour_start,
-        sides.* exclude (source)
+        cast(date_trunc('hour', rated.occurred_at) as timestamp) as hour_start,
+        sides.* {{ but('source') }}
     from sides
     inner join rated on sides.meter = rated.meter and coalesce(sides.source, rated.source) = rated.source
     cross join settings
@@ -72,7 +72,7 @@ parted as (
                 then 'both_by_baseline'
             when usages.is_counted_in_baseline then 'new_by_baseline'
             when usages.is_from_on then if(usages.is_charged, 'new', 'new_uncharged')
-            when usages.hour_start < coalesce(reference_begins.begins_at, timestamp 'infinity') then 'earlier'
+            when usages.hour_start < coalesce(reference_begins.begins_at, {{ forever() }}) then 'earlier'
             when reference_hours.comparison is not null then 'old'
             -- Rows that come to nothing are no usage that anybody could miss.
             when not usages.is_count and coalesce(usages.quantity, usages.cost) = 0 then 'old'

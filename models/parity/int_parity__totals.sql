@@ -26,17 +26,24 @@ summed as (
     group by comparison, hour_start, unit, per, digits
 ),
 
-judged as (
+totalled as (
     select
         summed.*,
         scope.from_at,
+        scope.accounts as accounts_alarm,
         summed.is_compared
         and {{ drifts_above('summed.difference_units', 'summed.reference_units', 'scope.alert_num', 'scope.alert_den') }}
-            as is_total_alarming,
-        sum(summed.accounts_alarming) over hours >= scope.accounts or bool_or(is_total_alarming) over hours as is_alarming
+            as is_total_alarming
     from summed
     inner join scope on summed.comparison = scope.comparison
-    window hours as (partition by summed.comparison, summed.hour_start)
+),
+
+judged as (
+    select
+        *,
+        sum(accounts_alarming) over hours >= accounts_alarm or bool_or(is_total_alarming) over hours as is_alarming
+    from totalled
+    window hours as (partition by comparison, hour_start)
 ),
 
 alarms as (
@@ -45,10 +52,10 @@ alarms as (
 
 final as (
     select
-        judged.* exclude (from_at, is_compared),
+        judged.* {{ but('from_at, accounts_alarm, is_compared') }},
         judged.is_alarming and alarms.comparison is not null as is_alert
     from judged
-    left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + to_hours(1)
+    left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + interval 1 hour
     where judged.hour_start >= judged.from_at
 )
 

@@ -5,10 +5,12 @@ with settings as (
     select * from {{ source('catalog', 'settings') }}
 )
 
-select settings.catalog_id, segments.*
-from {{ source('catalog', 'segments') }} as segments
+select
+    settings.catalog_id, plan, version_from, meter, segment_no, up_to_units, base, rate_num, rate_den
+from {{ source('catalog', 'segments') }}
 cross join settings
-union all by name
-select close_segments.*
+union all
+select
+    catalog_id, plan, version_from, meter, segment_no, up_to_units, base, rate_num, rate_den
 from {{ source('books', 'close_segments') }} as close_segments
 anti join settings on close_segments.catalog_id = settings.catalog_id

@@ -38,7 +38,7 @@ prices as (
 priced as (
     select
         metered.*,
-        prices.* exclude (catalog_id, plan, version_from, meter, aggregate)
+        prices.* {{ but('catalog_id, plan, version_from, meter, aggregate') }}
     from metered
     left join prices
         on
@@ -66,8 +66,10 @@ metered_owed as (
                 when model = 'package'
                     then cast(
                             price * greatest(
-                                (units * package_per - package_free * denominator + package_size * denominator - 1)
-                                // (package_size * denominator),
+                                {{ quotient(
+                                    '(units * package_per - package_free * denominator + package_size * denominator - 1)',
+                                    'package_size * denominator'
+                                ) }},
                                 0
                             ) as decimal(38, 18)
                         )
@@ -82,7 +84,12 @@ metered_owed as (
 ),
 
 metered_meant as (
-    select * exclude (roundings) replace ({{ meant('owed', 'roundings') }} as owed)
+    select
+        subscription_id,
+        period_start,
+        charge,
+        quantity,
+        {{ meant('owed', 'roundings') }} as owed
     from metered_owed
 ),
 
@@ -135,10 +142,17 @@ minimums as (
 ),
 
 final as (
-    select * from rounded
-    union all by name
+    select subscription_id, period_start, charge, quantity, owed, account_id, currency, owed_minor
+    from rounded
+    union all
     select
-        minimums.*,
+        minimums.subscription_id,
+        minimums.period_start,
+        minimums.charge,
+        minimums.quantity,
+        minimums.owed,
+        minimums.account_id,
+        minimums.currency,
         {{ round_minor('minimums.owed', 'currencies') }} as owed_minor
     from minimums
     left join {{ source('catalog', 'currencies') }} as currencies on minimums.currency = currencies.currency

@@ -2,7 +2,7 @@
 with slices as (
     select
         *,
-        epoch_us(slice_end) - epoch_us(slice_start) as slice_us
+        {{ epoch_us('slice_end') }} - {{ epoch_us('slice_start') }} as slice_us
     from {{ ref('int_periods__scope') }}
 ),
 
@@ -27,12 +27,15 @@ periods as (
         bool_or(is_closed) as is_closed,
         bool_or(is_closing) as is_closing,
         coalesce(any_value(baseline), 0) as baseline,
-        arg_max(plan, slice_no) as plan,
-        arg_max(is_overage, slice_no) as is_overage,
-        nullif(arg_max(coalesce(threshold, -1), slice_no), -1) as threshold,
-        arg_max(minimum, slice_no) as minimum,
+        max_by(plan, slice_no) as plan,
+        max_by(is_overage, slice_no) as is_overage,
+        nullif(max_by(coalesce(threshold, -1), slice_no), -1) as threshold,
+        max_by(minimum, slice_no) as minimum,
         {{ money(
-            divide_round(femto('sum(included * seats * (slice_us // unit_us))') ~ ' * 1000', 'any_value(period_us // unit_us)')
+            divide_round(
+                femto('sum(included * seats * (' ~ div('slice_us', 'unit_us') ~ '))') ~ ' * 1000',
+                'any_value(' ~ div('period_us', 'unit_us') ~ ')'
+            )
         ) }}
             as included
     from measured
@@ -72,7 +75,7 @@ summed as (
 
 final as (
     select
-        * exclude (roundings),
+        * {{ but('roundings') }},
         {{ meant('cast(if(is_overage, greatest(effective - included, 0), 0) as decimal(38, 18))', 'roundings') }} as overage
     from summed
 )

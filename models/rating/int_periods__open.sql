@@ -33,9 +33,9 @@ default_baselines as (
 seen as (
     select account_id, seen_at from {{ source('books', 'default_periods') }}
     union
-    select account_id, unnest([min(occurred_at), max(occurred_at)]) as seen_at
+    select account_id, {{ each_of(['min(occurred_at)', 'max(occurred_at)']) }} as seen_at
     from {{ ref('int_ledger__new') }}
-    where starts_with(subscription_id, 'default:')
+    where subscription_id like 'default:%'
     group by account_id, date_trunc('day', occurred_at)
     union
     select account_id, seen_at from default_baselines
@@ -71,6 +71,18 @@ months as (
     having not coalesce(bool_or(seen.seen_at >= closed.period_start and seen.seen_at < closed.period_end), false)
 ),
 
+-- A baseline on an instant that months of the default plan begin with as well is theirs only where it is named so above.
+amounts as (
+    select
+        baselines.account_id,
+        baselines.period_start,
+        baselines.amount,
+        default_baselines.account_id is not null as is_of_default
+    from {{ source('catalog', 'baselines') }} as baselines
+    left join default_baselines
+        on baselines.account_id = default_baselines.account_id and baselines.period_start = default_baselines.seen_at
+),
+
 periods as (
     select * from subscribed
     union all
@@ -84,20 +96,17 @@ final as (
         accounts.currency,
         periods.period_start,
         periods.period_end,
-        epoch_us(periods.period_end) - epoch_us(periods.period_start) as period_us,
-        periods.period_end + to_microseconds(settings.close_grace_us) <= settings.as_of as is_closing,
-        baselines.amount as baseline
+        {{ epoch_us('periods.period_end') }} - {{ epoch_us('periods.period_start') }} as period_us,
+        periods.period_end + {{ microseconds('settings.close_grace_us') }} <= settings.as_of as is_closing,
+        amounts.amount as baseline
     from periods
     cross join settings
     inner join accounts on periods.account_id = accounts.account_id
-    left join {{ source('catalog', 'baselines') }} as baselines
+    left join amounts
         on
-            periods.account_id = baselines.account_id
-            and periods.period_start = baselines.period_start
-            and (
-                not starts_with(periods.subscription_id, 'default:')
-                or baselines.account_id in (select account_id from default_baselines where seen_at = baselines.period_start)
-            )
+            periods.account_id = amounts.account_id
+            and periods.period_start = amounts.period_start
+            and (periods.subscription_id not like 'default:%' or amounts.is_of_default)
 )
 
 select * from final

@@ -14,7 +14,7 @@ levels as (
         slices.account_id,
         slices.period_start,
         slices.period_end,
-        slices.period_end + to_microseconds(slices.late_window_us) as late_at,
+        slices.period_end + {{ microseconds('slices.late_window_us') }} as late_at,
         charges.meter
     from slices
     inner join {{ ref('int_catalogue__charges') }} as charges

@@ -24,7 +24,7 @@ stretches as (
         on
             open_periods.subscription_id = terms.subscription_id
             and terms.starts_at < open_periods.period_end
-            and coalesce(terms.ends_at, timestamp 'infinity') > open_periods.period_start
+            and coalesce(terms.ends_at, {{ forever() }}) > open_periods.period_start
     union all
     select
         open_periods.*,
@@ -34,7 +34,7 @@ stretches as (
         open_periods.period_end as slice_end
     from open_periods
     cross join settings
-    where starts_with(open_periods.subscription_id, 'default:')
+    where open_periods.subscription_id like 'default:%'
 ),
 
 priced as (
@@ -69,12 +69,33 @@ priced as (
         on
             stretches.plan = versions.plan
             and stretches.period_start >= versions.version_from
-            and stretches.period_start < coalesce(versions.version_to, timestamp 'infinity')
-    union all by name
+            and stretches.period_start < coalesce(versions.version_to, {{ forever() }})
+    union all
     select
-        close_slices.* exclude (book),
+        close_slices.subscription_id,
+        close_slices.account_id,
+        close_slices.currency,
+        close_slices.period_start,
+        close_slices.period_end,
+        close_slices.period_us,
         true as is_closed,
-        false as is_closing
+        false as is_closing,
+        close_slices.baseline,
+        close_slices.slice_start,
+        close_slices.slice_end,
+        close_slices.plan,
+        close_slices.seats,
+        close_slices.catalog_id,
+        close_slices.version_from,
+        close_slices.included,
+        close_slices.refresh_allowance,
+        close_slices.is_overage,
+        close_slices.threshold,
+        close_slices.minimum,
+        close_slices.late_window_us,
+        close_slices.bill_from,
+        close_slices.ledger_cutover,
+        close_slices.closed_at
     from {{ source('books', 'close_slices') }} as close_slices
     semi join settings on close_slices.book = settings.book
 ),
@@ -83,7 +104,7 @@ final as (
     select
         *,
         -- One number for each, so that sums over millions of rows are grouped and joined by it.
-        row_number() over (order by subscription_id, period_start, slice_start) as slice_no,
+        cast(row_number() over (order by subscription_id, period_start, slice_start) as bigint) as slice_no,
         -- Usage is looked up by the slice that begins last before it; a period's first one serves from its start.
         if(
             slice_start = min(slice_start) over (partition by subscription_id, period_start), period_start, slice_start

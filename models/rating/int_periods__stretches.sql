@@ -14,12 +14,10 @@ prices as (
         plan,
         version_from,
         md5(
-            string_agg(
-                concat_ws(
-                    chr(31), meter, aggregate, cast(is_pooled as varchar), cast(rate_num as varchar), cast(rate_den as varchar)
-                ),
-                chr(30) order by meter
-            )
+            {{ joined(
+                'concat_ws(chr(31), meter, aggregate, cast(is_pooled as string), cast(rate_num as string), cast(rate_den as string))',
+                'meter'
+            ) }}
         ) as prices
     from {{ ref('int_catalogue__charges') }}
     group by catalog_id, plan, version_from
@@ -33,15 +31,15 @@ final as (
         lead(slices.lookup_from, 1, slices.period_end) over (
             partition by slices.subscription_id, slices.period_start order by slices.lookup_from
         ) as until_at,
-        slices.period_end + to_microseconds(slices.late_window_us) as late_at,
+        slices.period_end + {{ microseconds('slices.late_window_us') }} as late_at,
         md5(
             concat_ws(
                 chr(31), settings.book, slices.account_id, slices.currency,
-                cast(slices.period_start as varchar), cast(slices.period_end as varchar),
-                cast(slices.slice_start as varchar), cast(slices.slice_end as varchar),
+                cast(slices.period_start as string), cast(slices.period_end as string),
+                cast(slices.slice_start as string), cast(slices.slice_end as string),
                 coalesce(slices.plan, ''), coalesce(prices.prices, ''), if(slices.baseline is null, 'none', 'baseline'),
-                coalesce(cast(slices.bill_from as varchar), ''), cast(slices.late_window_us as varchar),
-                coalesce(cast(slices.ledger_cutover as varchar), '')
+                coalesce(cast(slices.bill_from as string), ''), cast(slices.late_window_us as string),
+                coalesce(cast(slices.ledger_cutover as string), '')
             )
         ) as said
     from slices

@@ -12,27 +12,27 @@ periods as (
     select distinct subscription_id, period_start, period_us from slices
 ),
 
-windows as (
+begun as (
     select
         periods.subscription_id,
         periods.period_start,
-        numbers.window_no,
-        periods.period_start + to_microseconds(numbers.window_no * 86400000000) as window_start
+        {{ each_from(
+            0,
+            'least('
+            ~ div('(periods.period_us - 1)', 86400000000) ~ ', '
+            ~ div('(' ~ epoch_us('settings.as_of') ~ ' - ' ~ epoch_us('periods.period_start') ~ ')', 86400000000)
+            ~ ')'
+        ) }} as window_no
     from periods
     cross join settings
-    cross join
-        lateral (
-            select unnest(
-                range(
-                    0,
-                    least(
-                        (periods.period_us - 1) // 86400000000,
-                        (epoch_us(settings.as_of) - epoch_us(periods.period_start)) // 86400000000
-                    ) + 1
-                )
-            ) as window_no
-        ) as numbers
     where periods.period_start <= settings.as_of
+),
+
+windows as (
+    select
+        *,
+        period_start + {{ microseconds('window_no * 86400000000') }} as window_start
+    from begun
 ),
 
 allowed as (

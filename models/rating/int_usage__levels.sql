@@ -12,7 +12,7 @@ stretches as (
         slices.plan,
         slices.slice_no,
         charges.meter,
-        slices.period_end + to_microseconds(slices.late_window_us) as late_at,
+        slices.period_end + {{ microseconds('slices.late_window_us') }} as late_at,
         greatest(slices.slice_start, coalesce(slices.bill_from, slices.slice_start)) as from_at,
         if(slices.is_closed or slices.is_closing, slices.slice_end, least(slices.slice_end, settings.as_of)) as to_at
     from {{ ref('int_periods__scope') }} as slices
@@ -59,12 +59,10 @@ integrals as (
     select
         levels.slice_no,
         levels.meter,
-        cast(
-            sum(
-                {{ nano('greatest(levels.level, 0)') }}
-                * (epoch_us(coalesce(levels.until_at, stretches.to_at)) - epoch_us(levels.changed_at))
-            ) as hugeint
-        ) as level_us
+        {{ whole(
+            'sum(' ~ nano('greatest(levels.level, 0)') ~ ' * ('
+            ~ epoch_us('coalesce(levels.until_at, stretches.to_at)') ~ ' - ' ~ epoch_us('levels.changed_at') ~ '))'
+        ) }} as level_us
     from levels
     inner join stretches on levels.slice_no = stretches.slice_no and levels.meter = stretches.meter
     group by all
@@ -76,7 +74,7 @@ final as (
         stretches.period_start,
         stretches.plan,
         stretches.meter,
-        cast(sum(integrals.level_us) as hugeint) as level_us
+        {{ whole('sum(integrals.level_us)') }} as level_us
     from stretches
     inner join integrals on stretches.slice_no = integrals.slice_no and stretches.meter = integrals.meter
     group by all

@@ -50,7 +50,7 @@ final as (
             case charges.aggregate
                 when 'cost' then {{ femto('counted.cost') }}
                 when 'sum' then {{ nano('counted.quantity') }}
-                when 'count' then cast(counted.events as hugeint) * 1000000000
+                when 'count' then {{ whole('counted.events') }} * 1000000000
                 when 'time_weighted' then levels.level_us
                 else picked.units
             end,

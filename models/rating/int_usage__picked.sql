@@ -30,7 +30,7 @@ billable as (
         *,
         case
             when of_field = 'actor' then actor
-            when of_field is not null then json_extract_string(context, {{ json_pointer('of_field') }})
+            when of_field is not null then {{ json_text('context', 'of_field') }}
         end as of_value,
         case
             when is_clamped and aggregate = 'cost' then {{ femto('cost') }}
@@ -68,9 +68,9 @@ final as (
         case any_value(aggregate)
             when 'max' then {{ nano('max(quantity)') }}
             when 'latest'
-                then {{ nano("arg_max(quantity, (occurred_at, key_hi, key_lo)) filter (where aggregate = 'latest')") }}
+                then {{ nano("max_by(quantity, (occurred_at, key_hi, key_lo)) filter (where aggregate = 'latest')") }}
             when 'unique_count'
-                then cast(count(distinct of_value) filter (where aggregate = 'unique_count') as hugeint) * 1000000000
+                then {{ whole("count(distinct of_value) filter (where aggregate = 'unique_count')") }} * 1000000000
         end as units,
         cast(sum(owed) as decimal(38, 18)) as clamped
     from valued

@@ -84,7 +84,7 @@ used as (
 ),
 
 final as (
-    select periods.subscription_id, periods.period_start, used.* exclude (period_no)
+    select periods.subscription_id, periods.period_start, used.* {{ but('period_no') }}
     from used
     inner join periods on used.period_no = periods.period_no
 )

@@ -16,6 +16,7 @@ import duckdb
 from assets.core.catalogue.models import Emit, Field, OccurredAt, Product, Source, Sum, Weight
 from assets.core.catalogue.models import Number as Literal
 from assets.landing import Landed, land
+from assets.landing.land import Reader
 
 at = datetime.fromisoformat  # an instant of the warehouse: UTC, without saying so
 
@@ -68,9 +69,9 @@ class Bench:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    def land(self, *sources: Source, as_of: datetime = AS_OF) -> Landed:
+    def land(self, *sources: Source, as_of: datetime = AS_OF, reader: Reader | None = None) -> Landed:
         self.sources = {source.name: source for source in sources}
-        return land(self.con, self.workspace, self.sources, WEIGHTS, as_of)
+        return land(self.con, self.workspace, self.sources, WEIGHTS, as_of, reader)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.con.execute(query).fetchall()

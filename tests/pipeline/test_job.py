@@ -101,7 +101,7 @@ def test_a_second_run_of_a_night_changes_nothing(billed: Path, tmp_path: Path, m
     workspace = copied(billed, tmp_path / "workspace")
     before, exports = nights.published(workspace), bytes_below(workspace / "published" / "exports")
     compiled, kept = dbt.compiled_models(), tmp_path / "compiled.json"
-    monkeypatch.setattr(dbt, "_compiled_file", lambda: kept)
+    monkeypatch.setattr(dbt, "_compiled_file", lambda target: kept)
     assert nightly(workspace, LAST).exit_code == 0
     assert nights.published(workspace) == before
     assert bytes_below(workspace / "published" / "exports") == exports

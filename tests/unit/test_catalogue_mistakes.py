@@ -96,7 +96,7 @@ YAML_MISTAKES: list[Mistake] = [
         [
             "catalog/workspace.yaml is 'just words';"
             " write a mapping with currency, close_grace, late_window, default_plan, bill_from,"
-            " ledger_cutover or stripe.",
+            " ledger_cutover, engine or stripe.",
         ],
     ),
     (
@@ -238,6 +238,12 @@ WORKSPACE_MISTAKES: list[Mistake] = [
             "catalog/workspace.yaml line 3: stripe is 'live';"
             " write a mapping with mode, push, collect, key, rate or amount_cap.",
         ],
+    ),
+    (
+        WORKSPACE,
+        "default_plan: free",
+        "default_plan: free\nengine: sparc",
+        ["catalog/workspace.yaml line 3: engine is 'sparc'; did you mean 'spark'?"],
     ),
     (
         WORKSPACE,

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ["runtime", "dev", "tool"]
+LOCKS = ["runtime", "dev", "bench", "tool"]
 BINARY = {".parquet", ".gz", ".zst", ".png"}
 
 
@@ -98,7 +98,9 @@ def test_locks_hold_no_address(name: str) -> None:
     assert not [line for line in text.splitlines() if line.startswith("-")]
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("runtime", ["build"]), ("dev", ["build", "dev"])])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("runtime", ["build"]), ("dev", ["build", "spark", "dev"]), ("bench", ["bench"])]
+)
 def test_locks_cover_every_declared_dependency(lock: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [Requirement(text) for text in project["dependencies"]]
@@ -115,13 +117,14 @@ def test_locks_cover_every_declared_dependency(lock: str, extras: list[str]) -> 
         )
 
 
-def test_the_dev_lock_is_the_runtime_lock_and_more() -> None:
+@pytest.mark.parametrize(("small", "large"), [("runtime", "dev"), ("dev", "bench")])
+def test_each_lock_is_the_one_before_and_more(small: str, large: str) -> None:
     def versions(name: str) -> dict[str, set[str]]:
         return {package: {str(pin.specifier) for pin, _ in pins} for package, pins in locked(name).items()}
 
-    runtime, dev = versions("runtime"), versions("dev")
-    assert {package: dev.get(package) for package in runtime} == runtime
-    assert len(dev) > len(runtime)
+    fewer, more = versions(small), versions(large)
+    assert {package: more.get(package) for package in fewer} == fewer
+    assert len(more) > len(fewer)
 
 
 def test_another_python_is_refused_in_one_sentence(tmp_path: Path) -> None:

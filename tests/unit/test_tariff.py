@@ -94,7 +94,7 @@ def one_bound(unit: str = "0") -> tuple[Tier, ...]:
         # 10^18 units at 99.9 come to less than 10^20.
         (Charge("x", model="graduated", tiers=one_bound("99.9")), UNITS, True),
         (Charge("x", model="graduated", tiers=one_bound("100.1")), UNITS, False),
-        # A bound of 10^18 is 10^29 before divide_by, and 10^38 in whole units: 128 bits end below twice that.
+        # A bound of 10^18 is 10^29 before divide_by, and just below 10^38 in whole units: 38 digits.
         (Charge("x", model="volume", tiers=one_bound()), Meter("x", "sum", divide_by=Decimal(10**11)), True),
         (Charge("x", model="volume", tiers=one_bound()), Meter("x", "sum", divide_by=Decimal(10**12)), False),
         # Packages of a level are counted in microseconds, of at most a year.

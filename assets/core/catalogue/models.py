@@ -15,6 +15,7 @@ StripeMode: TypeAlias = Literal["shadow", "live"]
 StripePush: TypeAlias = Literal["invoice_items", "meter_events"]
 StripeCollect: TypeAlias = Literal["pending", "invoice"]
 KeyMode: TypeAlias = Literal["live", "test"]
+Engine: TypeAlias = Literal["duckdb", "spark"]
 Format: TypeAlias = Literal["ndjson", "csv", "parquet"]
 TimeUnit: TypeAlias = Literal["s", "ms", "us"]
 Aggregate: TypeAlias = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted", "cost"]
@@ -43,6 +44,7 @@ class Settings:
     default_plan: str | None = None
     bill_from: datetime | None = None
     ledger_cutover: datetime | None = None
+    engine: Engine = "duckdb"  # what landing and the models of a night run on
     stripe_mode: StripeMode = "shadow"
     stripe_push: StripePush = "invoice_items"
     stripe_collect: StripeCollect = "pending"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from assets.core.catalogue.fields import Fields
-from assets.core.catalogue.models import KeyMode, Plan, Settings, StripeCollect, StripeMode, StripePush
+from assets.core.catalogue.models import Engine, KeyMode, Plan, Settings, StripeCollect, StripeMode, StripePush
 from assets.core.catalogue.nodes import Node
 from assets.core.catalogue.problems import Problems, shown, suggestion
 from assets.core.instants import format_instant
 
 FILE = "catalog/workspace.yaml"
-KEYS = ("currency", "close_grace", "late_window", "default_plan", "bill_from", "ledger_cutover", "stripe")
+KEYS = ("currency", "close_grace", "late_window", "default_plan", "bill_from", "ledger_cutover", "engine", "stripe")
 STRIPE_KEYS = ("mode", "push", "collect", "key", "rate", "amount_cap")
 MODES: tuple[StripeMode, ...] = ("shadow", "live")
 PUSHES: tuple[StripePush, ...] = ("invoice_items", "meter_events")
 COLLECTS: tuple[StripeCollect, ...] = ("pending", "invoice")
+ENGINES: tuple[Engine, ...] = ("duckdb", "spark")
 KEY_MODES: tuple[KeyMode, ...] = ("live", "test")
 FASTEST = 1000  # requests a second; no account of Stripe takes more
 
@@ -37,6 +38,7 @@ def read_workspace(
         default_plan=fields.text("default_plan"),
         bill_from=fields.instant("bill_from"),
         ledger_cutover=fields.instant("ledger_cutover"),
+        engine=fields.choice("engine", ENGINES, defaults.engine),
         stripe_mode=stripe.choice("mode", MODES, defaults.stripe_mode),
         stripe_push=stripe.choice("push", PUSHES, defaults.stripe_push),
         stripe_collect=stripe.choice("collect", COLLECTS, defaults.stripe_collect),
