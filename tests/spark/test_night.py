@@ -66,7 +66,7 @@ def books(root: Path) -> dict[str, list[tuple[object, ...]]]:
         return {
             name: con.execute(f"SELECT {columns} FROM {name} ORDER BY ALL").fetchall()
             for name, columns in tables
-            if name not in ("books.inputs", "books.texts")
+            if name not in ("books.inputs", "books.input_texts")
         }
 
 
