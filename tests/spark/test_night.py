@@ -55,17 +55,18 @@ def published(root: Path) -> nights.Tables:
 
 
 def books(root: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Everything in the books and of the night but who ran it, and the stats of files."""
+    """Everything in the books and of the night, whatever the order of columns, but the files that say which engine."""
     with duckdb.connect(str(warehouse.path(root)), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
-        names = con.execute("""
-            SELECT schema_name || '.' || table_name FROM duckdb_tables()
+        tables = con.execute("""
+            SELECT schema_name || '.' || table_name, string_agg(format('"{}"', column_name), ', ' ORDER BY column_name)
+            FROM duckdb_columns() JOIN duckdb_tables() USING (schema_name, table_name)
             WHERE schema_name = 'books' OR (schema_name = 'night' AND starts_with(table_name, 'int_'))
-            ORDER BY ALL""").fetchall()
+            GROUP BY ALL ORDER BY ALL""").fetchall()
         return {
-            name: con.execute(f"FROM {name} ORDER BY ALL").fetchall()
-            for (name,) in names
-            if name not in ("books.inputs", "books.texts", "books.input_texts")
+            name: con.execute(f"SELECT {columns} FROM {name} ORDER BY ALL").fetchall()
+            for name, columns in tables
+            if name not in ("books.inputs", "books.input_texts")
         }
 
 

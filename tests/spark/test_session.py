@@ -62,7 +62,7 @@ def test_the_java_that_comes_with_pip_starts_without_the_module_it_lacks(
     monkeypatch.setenv("PATH", "")
     java = java_home(tmp_path) / "bin" / "java"
     assert tmp_path in java.parents, "the machine's Java was taken"
-    asked = [java, "--add-modules=jdk.incubator.vector", "-version"]
+    asked = [str(java), "--add-modules=jdk.incubator.vector", "-version"]
     done = subprocess.run(asked, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
     assert 'version "21.' in done.stderr
 
