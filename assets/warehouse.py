@@ -24,9 +24,11 @@ def path(workspace: Path) -> Path:
 
 
 def settings(workspace: Path) -> dict[str, str]:
-    """DuckDB's settings; dbt opens the same file in the same process, so both must ask for the same."""
+    """What the file is opened with; dbt opens it in the same process, so both must ask for the same.
+
+    Set later, a place to spill to could not be set again by the next connection once something lies there.
+    """
     return {
-        "TimeZone": "UTC",
         "temp_directory": str(workspace / "warehouse" / "spill"),
         "memory_limit": os.environ.get("TALLYHOUSE_MEMORY", MEMORY),
     }
@@ -35,23 +37,22 @@ def settings(workspace: Path) -> dict[str, str]:
 @contextmanager
 def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     path(workspace).parent.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(str(path(workspace)))
+    con = duckdb.connect(str(path(workspace)), config=settings(workspace))
     try:
-        _settle(con, workspace)
+        _settle(con)
         yield con
     finally:
         con.close()
 
 
-def _settle(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
-    for name, value in settings(workspace).items():
-        con.execute(f"SET {name} = {text(value)}")
-    con.execute("SET enable_progress_bar = false")
+def _settle(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
 
 def settle_reader(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
     """The same settings for whoever only reads; readers may be several at once, and each spills to its own place."""
-    _settle(con, workspace)
+    _settle(con)
+    con.execute(f"SET memory_limit = {text(settings(workspace)['memory_limit'])}")
     spill = f"{settings(workspace)['temp_directory']}-{os.getpid()}"
     con.execute(f"SET temp_directory = {text(spill)}")
 

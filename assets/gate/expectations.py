@@ -190,8 +190,6 @@ def _opened(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
             progress_bars=ProgressBarsConfig(globally=False),
         ),
     )
-    settings = warehouse.settings(workspace)
-    config = {name: settings[name] for name in ("memory_limit", "temp_directory")}
     listeners = (("connect", _settle), ("after_cursor_execute", _keep_rows))
     for event, listener in listeners:
         sa.event.listen(sa.Engine, event, listener)
@@ -202,7 +200,7 @@ def _opened(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
             name="warehouse",
             connection_string=f"duckdb:///{warehouse.path(workspace)}",
             create_temp_table=False,
-            kwargs={"connect_args": {"read_only": True, "config": config}},
+            kwargs={"connect_args": {"read_only": True, "config": warehouse.settings(workspace)}},
         )
         yield context, source
     finally:
