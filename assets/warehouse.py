@@ -37,7 +37,7 @@ def settings(workspace: Path) -> dict[str, str]:
 @contextmanager
 def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     path(workspace).parent.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(str(path(workspace)), config=settings(workspace))
+    con = duckdb.connect(str(path(workspace)), config={**settings(workspace)})
     try:
         _settle(con)
         yield con

@@ -22,9 +22,19 @@ before_said as (
 ),
 
 changed as (
-    select subscription_id, from_at, until_at from (select * from now_said except select * from before_said) as begun
+    select subscription_id, from_at, until_at
+    from (
+        select * from now_said
+        except
+        select * from before_said
+    ) as begun
     union
-    select subscription_id, from_at, until_at from (select * from before_said except select * from now_said) as gone
+    select subscription_id, from_at, until_at
+    from (
+        select * from before_said
+        except
+        select * from now_said
+    ) as gone
 ),
 
 entered as (

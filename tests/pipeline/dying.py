@@ -68,7 +68,7 @@ def _run(workspace: Path, as_of: datetime, models: dict[str, str], log: Path, di
         warehouse.connect = watched  # type: ignore[assignment]
         for module, name in ((os, "link"), (os, "replace"), (os, "unlink"), (shutil, "rmtree")):
             setattr(module, name, counted(name, getattr(module, name)))
-        dbt.compiled_models = lambda: models
+        dbt.compiled_models = lambda target="duckdb": models
         nights.run_night(workspace, as_of)
 
 

@@ -15,7 +15,7 @@ from tests import nights
 
 pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
-ROWS = 200_000
+ROWS = 300_000
 LIMIT = "150MB"
 AS_OF = datetime(2026, 6, 3, 2, tzinfo=UTC)  # May closes
 
