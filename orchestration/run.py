@@ -54,12 +54,15 @@ def _night(workspace: Path, as_of: datetime, force: bool, yes: bool) -> None:
     try:
         with dg.DagsterInstance.get() as instance:
             partition = _partition(as_of)
-            _nightly(partition is not None).execute_in_process(
+            done = _nightly(partition is not None).execute_in_process(
                 run_config=config,
                 instance=instance,
                 partition_key=partition,
                 tags={"tallyhouse/as_of": format_instant(as_of)},
             )
+        # Dagster calls it a success when a step waits for what never came.
+        if skipped := sorted(event.step_key or "" for event in done.all_events if event.is_step_skipped):
+            raise RuntimeError(f"the night has ended without {', '.join(skipped)}, and nobody said why")
     except dg.DagsterError as failure:
         # What the resource refuses (another run is at work), Dagster wraps; what an asset refuses, it does not.
         if isinstance(failure.__cause__, Refusal):

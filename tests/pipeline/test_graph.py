@@ -31,7 +31,9 @@ GRAPH = Path(__file__).with_name("graph.txt")
 
 @pytest.fixture(scope="module")
 def definitions() -> dg.Definitions:
-    return tallyhouse()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TALLYHOUSE_WORKSPACE", raising=False)  # which begins with its own first day
+        return tallyhouse()
 
 
 def drawn(definitions: dg.Definitions) -> str:
