@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from assets import exports, history
+from assets.warehouse import text
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
 TABLES = {
@@ -65,7 +66,7 @@ def _file(workspace: Path) -> Path:
 
 
 def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
-    con.execute(f"ATTACH {_text(file)} AS published (READ_ONLY)")
+    con.execute(f"ATTACH {text(file)} AS published (READ_ONLY)")
     try:
         pair = (f"FROM billing.{table}", f"FROM published.billing.{table}")
         there, here = (f"({one} EXCEPT ALL {other})" for one, other in (pair, pair[::-1]))
@@ -84,7 +85,7 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     if _file(workspace).exists():
         _clone(_file(workspace), fresh)
     # The oldest storage version is what every DuckDB an analyst may have can open.
-    con.execute(f"ATTACH {_text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
+    con.execute(f"ATTACH {text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
     try:
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
         nights: history.Nights = {}
@@ -142,14 +143,10 @@ def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
     for kind, table, column, comment in con.execute(described).fetchall():
         if table in tables:
             name = f'{table}."{column}"' if column else table
-            con.execute(f"COMMENT ON {kind} published.billing.{name} IS {_text(comment)}")
+            con.execute(f"COMMENT ON {kind} published.billing.{name} IS {text(comment)}")
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
     row = con.execute(f"SELECT count(*) FROM published.billing.{table}").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
