@@ -25,6 +25,8 @@ from orchestration.run import night
 from tests.browser.conftest import Look
 from tests.demo import played
 
+pytestmark = pytest.mark.xdist_group("browser")  # with the one Chromium
+
 ROOT = Path(__file__).resolve().parents[2]
 LAST = datetime(2026, 7, 1, 1, tzinfo=UTC)
 PATIENCE = 60_000  # milliseconds; a code location takes its time to load

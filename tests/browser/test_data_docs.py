@@ -17,6 +17,8 @@ from tests.browser import reading
 from tests.browser.conftest import Look
 from tests.pipeline.places import case
 
+pytestmark = pytest.mark.xdist_group("browser")  # with the one Chromium
+
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Judged]:

@@ -12,7 +12,7 @@ from assets import publish
 from orchestration.cli import app
 from tests.browser.conftest import Look
 
-pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+pytestmark = pytest.mark.xdist_group("browser")  # with the one Chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 

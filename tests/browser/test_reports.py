@@ -18,6 +18,8 @@ from tests.browser import reading
 from tests.browser.conftest import Look
 from tests.demo import CORRECTED, as_of_night, played
 
+pytestmark = pytest.mark.xdist_group("browser")  # with the one Chromium
+
 # Closes with credits, a threshold, held rows; corrections of a closed month; closes again, the last night.
 NIGHTS = ["2026-06-01T01:00:00Z", "2026-06-10T01:00:00Z", "2026-07-01T01:00:00Z"]
 

@@ -18,6 +18,8 @@ from assets.core.refusal import Refusal
 from tests import nights
 from tests.pipeline.places import case, copied
 
+pytestmark = pytest.mark.xdist_group("announce")  # its workspace is made once
+
 CASE = "threshold-again-and-again"
 AS_OF = case(CASE).script.nights[-1]
 

@@ -16,6 +16,8 @@ from tests.stripe import pushing
 from tests.stripe.client import client_of, item
 from tests.stripe.pushing import AS_OF, NOW, made, pushed, rewritten, rows, states, wrong
 
+pytestmark = pytest.mark.xdist_group("drafts")  # its workspace is made once
+
 DAY = timedelta(days=1)
 
 

@@ -1,4 +1,6 @@
 """Exactly once, whatever fails and whenever: each fault × each call × the process killed before, during or after that
+
+pytestmark = pytest.mark.xdist_group("exactly_once")  # its workspaces are made once
 call × tried again after a minute, 25 hours or 40 days.
 
 By default a part of the matrix in which every fault meets two of the calls; FAULTS=all plays the whole, FAULTS=17 every

@@ -17,6 +17,8 @@ from tests.pipeline.places import bytes_below, copied
 from tests.stripe import pushing
 from tests.stripe.pushing import AS_OF, KEY, NOW, made, pushed, rewritten, rows, states, wrong
 
+pytestmark = pytest.mark.xdist_group("going_live")  # its workspace is made once
+
 DAY = timedelta(days=1)
 QUESTION = (
     "The first push to Stripe with a test key: 4 lines of 2 accounts, 14 JPY and 14.34 USD, "

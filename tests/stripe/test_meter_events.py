@@ -20,6 +20,8 @@ from tests.pipeline.places import copied
 from tests.pipeline.test_meter_events import write
 from tests.stripe.client import client_of
 
+pytestmark = pytest.mark.xdist_group("meter_events")  # its workspace is made once
+
 AS_OF = datetime(2026, 5, 20, 5, tzinfo=UTC)
 NOW = datetime(2026, 5, 20, 5, 1, tzinfo=UTC)
 LATER = {"a minute": timedelta(minutes=1), "25 hours": timedelta(hours=25), "40 days": timedelta(days=40)}

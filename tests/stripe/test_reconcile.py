@@ -27,6 +27,8 @@ from tests.stripe.test_meter_events import AS_OF as HOURS_AS_OF
 from tests.stripe.test_meter_events import NOW as HOURS_NOW
 from tests.stripe.test_meter_events import TOLD, USAGE
 
+pytestmark = pytest.mark.xdist_group("reconcile")  # its workspaces are made once
+
 NOW = pushing.NOW
 
 
