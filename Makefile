@@ -15,6 +15,8 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PYTHONUTF8 := 1
+# Libraries are compiled once, not by each of the processes that tests start, whatever the machine is set to.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run ui test lint format bench setup setup-dev setup-bench postgres browser lock clean python
