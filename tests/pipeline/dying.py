@@ -1,13 +1,12 @@
 """Nights that kill themselves before their n-th act, in processes of their own.
 
 An act is whatever a night does that could stay behind when it dies: a statement to the warehouse, a file linked, put in
-another's place or taken away. The processes fork from a server that has loaded the libraries once and opened nothing.
+another's place or taken away.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,10 +19,7 @@ from typing import Any
 from assets import warehouse
 from orchestration import dbt
 from tests import nights
-
-FORKING = multiprocessing.get_context("forkserver")
-# The last two are what a night would otherwise load when it first hands rows to DuckDB.
-FORKING.set_forkserver_preload(["tests.nights", "pandas", "pyarrow.compute"])
+from tests.forking import FORKING
 
 
 def night(workspace: Path, as_of: datetime, dies_before: int | None = None) -> list[str]:

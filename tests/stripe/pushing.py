@@ -7,7 +7,6 @@ together.
 from __future__ import annotations
 
 import http.client
-import multiprocessing
 import os
 import re
 import signal
@@ -30,6 +29,7 @@ from assets.core.refusal import Refusal
 from assets.practice import PracticeStripe
 from assets.push.pace import Patience
 from tests import nights
+from tests.forking import FORKING
 from tests.golden.case import catalogue_files, raw_files
 
 Moment = Literal["before", "during", "after"]
@@ -170,9 +170,6 @@ def settle(root: Path, practice: PracticeStripe, now: datetime, most: int = 6) -
 # What the first push of a process would load, and every fork then has.
 _SERVICES = stripe.StripeClient(KEY).v1
 WARM = (_SERVICES.invoice_items, _SERVICES.invoices, _SERVICES.accounts, stripe.InvoiceItem, stripe.Invoice)
-
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.stripe.pushing"])
 
 
 @dataclass(frozen=True)
