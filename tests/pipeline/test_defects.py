@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +19,9 @@ from assets.gate.tables import lay_out
 from tests import nights
 from tests.company import Company
 from tests.pipeline.defects import DEFECTS, HISTORY, NUMBER, SEED, Defect
+from tests.pipeline.places import copied
+
+pytestmark = pytest.mark.xdist_group("defects")  # the nights before are played once
 
 #: CLEAN=100 plays so many clean nights of each of three companies; it takes minutes.
 MANY = int(os.environ.get("CLEAN", "0"))
@@ -44,23 +45,29 @@ def play(workspace: Path, company: Company, count: int) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The nights before the one with the defect, played once for all workers; copy it before you change it."""
-    base = tmp_path_factory.getbasetemp()
-    place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "company"
-    with place.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "found.json").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            found = play(place, Company(SEED), HISTORY)
-            (place / "found.json").write_text(json.dumps(found))
-    return place
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The nights before the one with the defect, and what was found in them."""
+    workspace = tmp_path_factory.mktemp("company")
+    return workspace, play(workspace, Company(SEED), HISTORY)
 
 
-def test_clean_nights_raise_no_alarm(history: Path) -> None:
-    assert json.loads((history / "found.json").read_text()) == []
+@pytest.fixture
+def workspace(played: tuple[Path, list[str]], tmp_path: Path) -> Path:
+    return copied(played[0], tmp_path / "workspace")
+
+
+@pytest.fixture
+def _without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads the pages of forty nights; tests/browser opens those of one."""
+    from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
+
+    monkeypatch.setattr(AbstractDataContext, "build_data_docs", lambda self: {})
+
+
+def test_clean_nights_raise_no_alarm(played: tuple[Path, list[str]]) -> None:
+    _, found = played
+    assert found == []
 
 
 @pytest.mark.skipif(not MANY, reason="minutes: CLEAN=100 plays a hundred clean nights of three companies")
@@ -72,9 +79,9 @@ def test_a_hundred_clean_nights_hardly_warn(seed: int, tmp_path: Path) -> None:
     assert len(found) <= MANY // 50  # not one night in fifty
 
 
+@pytest.mark.usefixtures("_without_pages")
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
-def test_a_defect_does_not_get_by(defect: Defect, history: Path, tmp_path: Path) -> None:
-    workspace = shutil.copytree(history, tmp_path / "workspace")
+def test_a_defect_does_not_get_by(defect: Defect, workspace: Path) -> None:
     night = Company(SEED).night(NUMBER)
     defect.change(night)
     night.arrive(workspace)
