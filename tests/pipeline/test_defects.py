@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,6 +17,7 @@ from assets import warehouse
 from assets.core.catalogue.read_checks import finding
 from assets.core.catalogue.shipped_checks import shipped
 from assets.core.refusal import Refusal
+from assets.gate import expectations
 from assets.gate.judge import nights_known, rows_of
 from assets.gate.tables import lay_out
 from tests import nights
@@ -60,9 +64,15 @@ def workspace(played: tuple[Path, list[str]], tmp_path: Path) -> Path:
 @pytest.fixture
 def _without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads the pages of forty nights; tests/browser opens those of one."""
-    from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
+    opened = expectations._opened
 
-    monkeypatch.setattr(AbstractDataContext, "build_data_docs", lambda self: {})
+    @contextmanager
+    def without_pages(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
+        with opened(workspace, docs) as (context, source):
+            context.build_data_docs = dict
+            yield context, source
+
+    monkeypatch.setattr(expectations, "_opened", without_pages)
 
 
 def test_clean_nights_raise_no_alarm(played: tuple[Path, list[str]]) -> None:

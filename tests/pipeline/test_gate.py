@@ -28,7 +28,7 @@ from orchestration.news import tell_people_of_failures
 from tests import nights
 from tests.pipeline.places import NOTED, bytes_below, case
 
-pytestmark = pytest.mark.xdist_group("gate")  # its workspace is made once
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
 
 CHECKS: dict[str, Any] = {
     "no_line_is_over_a_cent": {

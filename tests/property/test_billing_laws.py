@@ -39,7 +39,7 @@ class Played:
     tables: Tables
 
 
-@pytest.fixture(scope="module", params=seeds([4, 6]), ids=lambda seed: f"seed-{seed}")
+@pytest.fixture(scope="module", params=seeds([6]), ids=lambda seed: f"seed-{seed}")
 def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Played:
     folder = tmp_path_factory.mktemp("original")
     script = generate(request.param, folder / "generated", size=SMALL).script
@@ -176,7 +176,7 @@ def test_files_that_come_again_are_duplicates(original: Played, tmp_path: Path) 
 OF_THE_NIGHT = {"conflicts", "credits", "expired", "changes", "settings", "turns", "unknown_meters"}
 
 
-@pytest.mark.parametrize("seed", seeds([5, 11]))
+@pytest.mark.parametrize("seed", seeds([5]))
 def test_one_night_or_many_bill_the_same(seed: int, tmp_path: Path) -> None:
     script = generate(seed, tmp_path / "generated", FEATURES - OF_THE_NIGHT, replace(SMALL, nights=4)).script
     assert len(script.nights) > 2

@@ -41,7 +41,7 @@ class Night:
     owed: dict[tuple[str, datetime, str], Decimal]  # by charge of a closed period, exactly
 
 
-@pytest.fixture(scope="module", params=seeds([6, 31]), ids=lambda seed: f"seed-{seed}")
+@pytest.fixture(scope="module", params=seeds([6]), ids=lambda seed: f"seed-{seed}")
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
     """Every night of a workspace, the last one done twice and its files delivered again."""
     folder = tmp_path_factory.mktemp("ledgers")
