@@ -22,6 +22,8 @@ from tests.nights import run_night
 from tests.pipeline.places import bytes_below, case
 from tests.reports import many_accounts
 
+pytestmark = pytest.mark.xdist_group("report")  # its demo is copied once
+
 MAY = date(2026, 5, 1)
 LOOKS_BACK = "Written after the night of"
 
