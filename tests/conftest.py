@@ -23,7 +23,7 @@ KINDS = ("unit", "property", "sql", "pipeline", "spark", "stripe", "browser")
 # Golden workspaces are whole nights.
 FOLDERS = {**{kind: kind for kind in KINDS}, "golden": "pipeline", "reference": "unit", "benchmarks": "pipeline"}
 # Groups of a minute and more, the longest first.
-LONG = ("jobs", "spark", "defects", "explain")
+LONG = ("jobs", "spark", "browser", "defects", "explain")
 
 _GROUP = re.compile(r'^pytestmark = pytest\.mark\.xdist_group\("(\w+)"\)', re.MULTILINE)
 

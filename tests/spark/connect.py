@@ -17,7 +17,7 @@ from assets.spark.java import java_home
 from tests.spark import QUICK, QUICK_JAVA
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
-PATIENCE = 180  # seconds until it listens; a JVM on a busy machine takes a while
+PATIENCE = 600  # seconds until it listens; it is not waited for once it has ended, and a busy machine takes a while
 
 
 @contextmanager
