@@ -24,6 +24,8 @@ from tests.stripe import pushing
 from tests.stripe.pushing import AS_OF, KEY, NOW, made, states
 from tests.stripe.test_push import many
 
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
