@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
+from tests.conftest import LONG, group_of
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ["runtime", "dev", "bench", "tool"]
 BINARY = {".parquet", ".gz", ".zst", ".png"}
@@ -269,6 +271,17 @@ def test_every_make_target_in_the_readme_exists() -> None:
     named = set(re.findall(r"`?\bmake ([a-z-]+)`", (ROOT / "README.md").read_text()))
     named |= set(re.findall(r"^\$? ?make ([a-z-]+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
     assert named <= targets
+
+
+# --- the tests themselves --------------------------------------------------------------------------------------------
+
+
+def test_what_a_module_sets_up_once_is_set_up_by_one_worker() -> None:
+    modules = sorted((ROOT / "tests").rglob("test_*.py"))
+    shared = [path for path in modules if re.search(r'fixture\(scope="(module|session)"', path.read_text())]
+    assert len(shared) > 20
+    assert [path.name for path in shared if group_of(path) is None] == []
+    assert {group_of(path) for path in modules} >= set(LONG)
 
 
 # --- the sample workspace --------------------------------------------------------------------------------------------
