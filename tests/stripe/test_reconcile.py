@@ -247,8 +247,9 @@ def test_shadow_has_nothing_to_compare(
     root = copied(posted["pending"], tmp_path / "workspace")
     pushing.rewritten(root, "catalog/workspace.yaml", "mode: live", "mode: shadow")
     before = len(practice.calls)
-    monkeypatch.delenv("STRIPE_API_KEY")
-    found = reconcile(root)
+    with monkeypatch.context() as patch:
+        patch.delenv("STRIPE_API_KEY")
+        found = reconcile(root)
     assert (found.exit_code, len(practice.calls)) == (0, before)
     (line,) = map(json.loads, found.stdout.splitlines())
     assert line["message"] == "nothing; in shadow mode nothing is sent, so there is nothing to compare"
