@@ -32,3 +32,17 @@
         {{ adapter.drop_relation(existing) }}
     {%- endif -%}
 {%- endmacro %}
+
+{# All comments in one go: the contract has seen to it that the columns are there. #}
+{% macro duckdb__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- if config.persist_relation_docs() -%}
+        {%- set comments -%}
+            {{ alter_relation_comment(relation, model.description) }}
+            {% for name, column in model.columns.items() -%}
+                comment on column {{ relation }}.{{ adapter.quote(name) if column.quote else name }}
+                is {{ duckdb_escape_comment(column.description) }};
+            {% endfor %}
+        {%- endset -%}
+        {%- do run_query(comments) -%}
+    {%- endif -%}
+{%- endmacro %}
