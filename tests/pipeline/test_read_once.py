@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from assets import books, read_once, warehouse
+from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.refusal import Refusal
 from assets.read_once import catalogue_of
@@ -67,8 +68,6 @@ def test_a_close_is_seen(con: duckdb.DuckDBPyConnection, workspace: Path) -> Non
 def test_what_is_being_written_meanwhile_is_not_kept(
     con: duckdb.DuckDBPyConnection, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = read_once.load
-
     def and_then_somebody_writes(*told: object) -> Catalogue:
         loaded = load(*told)  # type: ignore[arg-type]
         with (workspace / "accounts" / "accounts.csv").open("a") as file:
