@@ -43,6 +43,9 @@ TABLES = {
     "books.added": """
         stretch_no BIGINT NOT NULL, meter VARCHAR NOT NULL, window_no BIGINT, is_counted_in_baseline BOOLEAN NOT NULL,
         events BIGINT NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15)""",
+    "books.picks": """
+        stretch_no BIGINT NOT NULL, meter VARCHAR NOT NULL, of_value VARCHAR, quantity DECIMAL(38, 9), occurred_at TIMESTAMP,
+        key_hi UHUGEINT, key_lo UHUGEINT, clamped DECIMAL(38, 18)""",
     "books.fates": """
         entered_at TIMESTAMP NOT NULL, day DATE NOT NULL, meter VARCHAR NOT NULL, fate VARCHAR NOT NULL,
         usages BIGINT NOT NULL, quantity DECIMAL(38, 9), cost DECIMAL(38, 15)""",

@@ -260,7 +260,7 @@ def _stand_in(con: duckdb.DuckDBPyConnection, night: datetime) -> None:
         # Whether the live book has begun is not asked.
         **rerate.without_rows("books.closes", "books.lines", "books.decisions"),
     }
-    rerate.lay_out(con, instead, "SELECT * EXCLUDE (slice_no, lookup_from) FROM warehouse.night.int_periods__slices")
+    rerate.lay_out(con, instead, "FROM warehouse.night.int_periods__cuts")
 
 
 def _look_at(con: duckdb.DuckDBPyConnection, at: datetime | None, is_going_live: bool) -> None:

@@ -41,8 +41,8 @@ STEPS = {
         EXCEPT SELECT account_id, seen_at FROM books.default_periods""",
     "close periods": """
         INSERT INTO books.close_slices BY NAME
-        SELECT s.book, s.as_of AS closed_at, p.* EXCLUDE (is_closed, is_closing, closed_at, slice_no, lookup_from)
-        FROM night.int_periods__slices p, catalog.settings s WHERE p.is_closing;
+        SELECT s.book, s.as_of AS closed_at, p.* EXCLUDE (is_closed, is_closing, closed_at)
+        FROM night.int_periods__cuts p, catalog.settings s WHERE p.is_closing;
         INSERT INTO books.closes BY NAME
         SELECT s.book, p.* EXCLUDE (is_closed, is_closing), s.as_of AS closed_at
         FROM night.int_periods__reckoned p, catalog.settings s WHERE p.is_closing""",
@@ -53,8 +53,8 @@ STEPS = {
             FROM night.int_lines__new n
             WHERE n.reason = 'threshold' AND (n.subscription_id, n.period_start) = (t.subscription_id, t.period_start));
         INSERT INTO books.threshold_slices BY NAME
-        SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, closed_at, slice_no, lookup_from)
-        FROM night.int_periods__slices p, catalog.settings s
+        SELECT s.book, s.as_of AS billed_at, p.* EXCLUDE (is_closed, is_closing, closed_at)
+        FROM night.int_periods__cuts p, catalog.settings s
         WHERE EXISTS (
             FROM night.int_lines__new n
             WHERE n.reason = 'threshold' AND (n.subscription_id, n.period_start) = (p.subscription_id, p.period_start))""",
@@ -109,6 +109,7 @@ STEPS = {
             FROM stretches WHERE stretch_no IS NULL) n
         WHERE n.slice_no = stretches.slice_no;
         DELETE FROM books.added a WHERE NOT EXISTS (FROM stretches s WHERE s.stretch_no = a.stretch_no AND s.is_added);
+        DELETE FROM books.picks p WHERE NOT EXISTS (FROM stretches s WHERE s.stretch_no = p.stretch_no AND s.is_added);
         DELETE FROM books.stretches k WHERE NOT EXISTS (
             FROM stretches s WHERE (s.stretch_no, s.is_added) = (k.stretch_no, k.is_added));
         INSERT INTO books.stretches BY NAME
@@ -116,6 +117,11 @@ STEPS = {
         INSERT INTO books.added BY NAME
         SELECT s.stretch_no, f.* EXCLUDE (slice_no) FROM night.int_usage__fresh f JOIN stretches s USING (slice_no)
         WHERE s.is_added;
+        INSERT INTO books.picks BY NAME
+        SELECT s.stretch_no, f.* EXCLUDE (slice_no) FROM night.int_usage__fresh_picks f JOIN stretches s USING (slice_no)
+        WHERE s.is_added AND NOT EXISTS (
+            FROM books.picks p
+            WHERE (p.stretch_no, p.meter) = (s.stretch_no, f.meter) AND p.of_value = f.of_value);  -- a tuple's nulls are equal
         DROP TABLE stretches;
         DELETE FROM books.fates;
         INSERT INTO books.fates BY NAME FROM night.int_ledger__fates""",

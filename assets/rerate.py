@@ -20,18 +20,15 @@ Relation: TypeAlias = str | tuple[str, Sequence[Any]]
 _READS = re.compile(r'"(?:night|billing)"\."(\w+)"')
 _SCHEMAS = ("catalog", "landing", "books", "night", "billing")
 
-# Models that are given, not made: nothing is on its way into the ledger, and every period with slices is reckoned, not
-# only those that something arrived for.
-_GIVEN = {
-    "night.int_ledger__new": "SELECT * EXCLUDE (entered_at) FROM books.ledger WHERE false",
-    "night.int_periods__scope": "FROM night.int_periods__slices",
-}
+# Nothing is on its way into the ledger; every period with slices is reckoned, not only those something arrived for.
+_NOTHING_NEW = "SELECT * EXCLUDE (entered_at) FROM books.ledger WHERE false"
+_ALL_IN_SCOPE = {"int_periods__scope": 'CREATE VIEW night.int_periods__scope AS FROM "night"."int_periods__slices"'}
 
 
-def lay_out(con: duckdb.DuckDBPyConnection, instead: Mapping[str, Relation], slices: Relation) -> None:
+def lay_out(con: duckdb.DuckDBPyConnection, instead: Mapping[str, Relation], cuts: Relation) -> None:
     """The warehouse's tables under the names that the models read: as they are, or what is to stand `instead`.
 
-    `slices` are the periods to be reckoned, cut by their terms and with their price lists.
+    `cuts` are the periods to be reckoned, cut by their terms and with their price lists.
     """
     for schema in _SCHEMAS:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -43,9 +40,9 @@ def lay_out(con: duckdb.DuckDBPyConnection, instead: Mapping[str, Relation], sli
         relations.pop(name, None)
     relations |= instead
     # What the books hold added up is of their own terms, and of all their nights.
-    relations |= without_rows("books.stretches", "books.added", "books.fates")
-    relations["night.int_periods__slices"] = _numbered(slices)
-    for name, relation in {**relations, **_GIVEN}.items():
+    relations |= without_rows("books.stretches", "books.added", "books.picks", "books.fates")
+    relations |= {"night.int_periods__cuts": cuts, "night.int_ledger__new": _NOTHING_NEW}
+    for name, relation in relations.items():
         if isinstance(relation, str):
             con.execute(f"CREATE VIEW {name} AS {relation}")
         else:
@@ -59,6 +56,7 @@ def without_rows(*names: str) -> dict[str, str]:
 
 def make(con: duckdb.DuckDBPyConnection, models: Models, *wanted: str) -> None:
     """Make the wanted models and all that they read; what stands already under a model's name is taken as it is."""
+    models = {**models, **_ALL_IN_SCOPE}
     given = {name.partition(".")[2] for name in _standing(con)}
     needed = set(wanted)
     for name in reversed(list(models)):
@@ -73,17 +71,6 @@ def _standing(con: duckdb.DuckDBPyConnection) -> list[str]:
     found = con.execute("""
         SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = 'tallyhouse'""")
     return [name for (name,) in found.fetchall()]
-
-
-def _numbered(slices: Relation) -> Relation:
-    """Slices as int_periods__slices gives them: numbered, and looked up from the period's start or their own."""
-    query, values = (slices, None) if isinstance(slices, str) else slices
-    numbered = f"""
-        SELECT *, row_number() OVER (ORDER BY subscription_id, period_start, slice_start) AS slice_no,
-               if(slice_start = min(slice_start) OVER (PARTITION BY subscription_id, period_start),
-                  period_start, slice_start) AS lookup_from
-        FROM ({query})"""
-    return numbered if values is None else (numbered, values)
 
 
 def rows(con: duckdb.DuckDBPyConnection, query: str, values: Iterable[Any] = ()) -> list[Row]:

@@ -104,8 +104,8 @@ _SLICES = """
     SELECT s.* EXCLUDE (book), true AS is_closed
     FROM warehouse.books.close_slices s SEMI JOIN warehouse.catalog.settings USING (book)
     UNION ALL BY NAME
-    SELECT s.* EXCLUDE (slice_no, lookup_from, is_closing)
-    FROM warehouse.night.int_periods__slices s, warehouse.catalog.settings
+    SELECT s.* EXCLUDE (is_closing)
+    FROM warehouse.night.int_periods__cuts s, warehouse.catalog.settings
     WHERE NOT s.is_closed AND NOT s.is_closing AND s.period_start <= as_of"""
 
 _VERSIONS = """

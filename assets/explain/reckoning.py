@@ -31,7 +31,7 @@ def go_back(con: duckdb.DuckDBPyConnection, models: Models, line: Line) -> None:
 def stay(con: duckdb.DuckDBPyConnection, models: Models, period: Line) -> None:
     """The same for a period that is open: by the terms and prices of the last night."""
     slices = """
-        SELECT * EXCLUDE (slice_no, lookup_from) FROM warehouse.night.int_periods__slices
+        FROM warehouse.night.int_periods__cuts
         WHERE (subscription_id, period_start) = (?, ?)"""
     _reckon(con, models, period, (slices, [period.subscription_id, period.period_start]), {})
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from assets.core.refusal import Refusal
-from assets.landing.edge import LINES, Block, Reading, batch, cut, decoded, record_batch, written
+from assets.landing.edge import LINES, Block, Reading, batch, cut, decoded, positions, record_batch, written
 
 csv.field_size_limit((1 << 31) - 1)  # the module's default of 128 KiB is no limit of ours
 
@@ -23,7 +23,7 @@ class _Lines:
 
     def __init__(self, reading: Reading) -> None:
         self._blocks = cut(reading)
-        self.block = Block(b"", np.zeros(1, np.int32), 1)
+        self.block = Block(np.zeros(0, np.uint8), np.zeros(1, np.int32), 1)
         self.number = 0
 
     def next_block(self) -> bool:
@@ -121,7 +121,4 @@ def _block_batches(reading: Reading, lines: _Lines) -> Iterator[pa.RecordBatch]:
 
 def _quoted(block: Block) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The lines that hold a quote."""
-    if b'"' not in block.data:
-        return np.zeros(0, np.int64)
-    quotes = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord('"'))
-    return np.unique(np.searchsorted(block.offsets, quotes, side="right") - 1)
+    return np.unique(np.searchsorted(block.offsets, positions(block.data, ord('"')), side="right") - 1)

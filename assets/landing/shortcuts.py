@@ -31,12 +31,22 @@ QUANTITY_BOUND = f"abs({{}}) < 1{'0' * MAX_INTEGER_DIGITS}"
 
 def instant(column: str) -> str:
     """The UTC TIMESTAMP of an RFC 3339 text. DuckDB's own cast knows the calendar and cuts digits past the microsecond,
-    but takes the local time and drops the offset, or does without one; so the form is checked first."""
+    but takes the local time and drops the offset, or does without one; so the form is checked first.
+
+    The forms of most logs are read in half the time by DuckDB's other reader. Where a format has a field that one takes
+    digits alone, up to as many as the field has; so the places between them say how many there are.
+    """
+    usual = " ".join(
+        f"WHEN {column} LIKE '____-__-__T__:__:__{fraction}Z' AND {column} >= '0' "
+        f"THEN try_strptime({column}, '%Y-%m-%dT%H:%M:%S{field}Z')"
+        for fraction, field in (("", ""), (".___", ".%f"), (".______", ".%f"))
+    )
     local = f"try_cast(upper(left({column}, -6)) AS TIMESTAMP)"
     minutes = f"CAST(substr({column}, -5, 2) AS INTEGER) * 60 + CAST(right({column}, 2) AS INTEGER)"
     sign = f"CASE WHEN {column}[-6] = '-' THEN -1 ELSE 1 END"
     return (
-        f"CASE WHEN regexp_full_match({column}, '{_DATE}[T ]{_TIME}Z') THEN try_cast({column} AS TIMESTAMP) "
+        f"CASE {usual} "
+        f"WHEN regexp_full_match({column}, '{_DATE}[T ]{_TIME}Z') THEN try_cast({column} AS TIMESTAMP) "
         f"WHEN regexp_full_match({column}, '{_DATE}[Tt ]{_TIME}[Zz]') THEN try_cast(upper({column}) AS TIMESTAMP) "
         f"WHEN regexp_full_match({column}, '{_DATE}[Tt ]{_TIME}{_OFFSET}') "
         f"THEN {local} - to_minutes({sign} * ({minutes})) END"

@@ -1,20 +1,9 @@
 -- Conservation from rows to sums: per meter of a slice, exactly the ledger's billable rows, and those that a baseline holds,
--- stand in what was added up: in number, quantity and cost, with nothing over. Of a long ledger every subscription is looked at
--- once a week, by turns, and whenever its period closes.
+-- stand in what was added up: in number, quantity and cost, with nothing over.
 {{ config(meta={'dagster': {'ref': {'name': 'int_usage__added'}}}) }}
 
-with settings as (
-    select * from {{ source('catalog', 'settings') }}
-),
-
-scope as (
-    select scope.*
-    from {{ ref('int_periods__scope') }} as scope
-    cross join settings
-    where
-        scope.is_closing
-        or (select count(*) from {{ source('books', 'added') }}) < 1000000
-        or hash(scope.subscription_id) % 7 = epoch_us(settings.as_of) // 86400000000 % 7
+with scope as (
+    {{ looked_at_tonight() }}
 ),
 
 entries as (

@@ -9,10 +9,6 @@ slices as (
     select * from {{ ref('int_periods__slices') }}
 ),
 
-ledger as (
-    select * from {{ source('books', 'ledger') }}
-),
-
 now_said as (
     select subscription_id, from_at, until_at, said from {{ ref('int_periods__stretches') }}
 ),
@@ -38,26 +34,34 @@ changed as (
 ),
 
 entered as (
-    select entered_at, count(*) as usages from ledger group by entered_at
+    select entered_at, count(*) as usages from {{ source('books', 'ledger') }} group by entered_at
 ),
 
 counted as (
     select entered_at, sum(usages) as usages from {{ source('books', 'fates') }} group by entered_at
 ),
 
-again as (
+miscounted as (
     select entered.entered_at
     from entered
     left join counted on entered.entered_at = counted.entered_at
     where entered.usages is distinct from counted.usages
+),
+
+again as (
+    select entered_at from miscounted
     union
-    select ledger.entered_at
-    from ledger
+    select well_counted.entered_at
+    from (
+        select ledger.*
+        from {{ source('books', 'ledger') }} as ledger
+        anti join miscounted on ledger.entered_at = miscounted.entered_at
+    ) as well_counted
     inner join changed
         on
-            ledger.subscription_id = changed.subscription_id
-            and ledger.occurred_at >= changed.from_at
-            and ledger.occurred_at < changed.until_at
+            well_counted.subscription_id = changed.subscription_id
+            and well_counted.occurred_at >= changed.from_at
+            and well_counted.occurred_at < changed.until_at
 ),
 
 new_entries as (
@@ -67,7 +71,9 @@ new_entries as (
 ),
 
 old_entries as (
-    select ledger.* from ledger semi join again on ledger.entered_at = again.entered_at
+    select ledger.*
+    from {{ source('books', 'ledger') }} as ledger
+    semi join again on ledger.entered_at = again.entered_at
 ),
 
 rated_new as (

@@ -1,115 +1,29 @@
--- Every period, closed and open, cut where the terms change: one row per stretch under one price list. Closed periods come
--- as they were at their close, so that whatever arrives late is reckoned with the catalogue, terms and baseline of then.
-with settings as (
-    select * from {{ source('catalog', 'settings') }}
+-- The slices of every period, numbered, with what millions of usages are looked up by.
+with cuts as (
+    select * from {{ ref('int_periods__cuts') }}
 ),
 
-open_periods as (
-    select * from {{ ref('int_periods__open') }}
-),
-
-terms as (
-    select * from {{ source('catalog', 'terms') }}
-),
-
-stretches as (
-    select
-        open_periods.*,
-        terms.plan,
-        terms.seats,
-        greatest(terms.starts_at, open_periods.period_start) as slice_start,
-        least(coalesce(terms.ends_at, open_periods.period_end), open_periods.period_end) as slice_end
-    from open_periods
-    inner join terms
-        on
-            open_periods.subscription_id = terms.subscription_id
-            and terms.starts_at < open_periods.period_end
-            and coalesce(terms.ends_at, {{ forever() }}) > open_periods.period_start
-    union all
-    select
-        open_periods.*,
-        settings.default_plan as plan,
-        1 as seats,
-        open_periods.period_start as slice_start,
-        open_periods.period_end as slice_end
-    from open_periods
-    cross join settings
-    where open_periods.subscription_id like 'default:%'
-),
-
-priced as (
-    select
-        stretches.subscription_id,
-        stretches.account_id,
-        stretches.currency,
-        stretches.period_start,
-        stretches.period_end,
-        stretches.period_us,
-        false as is_closed,
-        stretches.is_closing,
-        stretches.baseline,
-        stretches.slice_start,
-        stretches.slice_end,
-        stretches.plan,
-        stretches.seats,
-        settings.catalog_id,
-        versions.version_from,
-        versions.included,
-        versions.refresh_allowance,
-        versions.is_overage,
-        versions.threshold,
-        versions.minimum,
-        settings.late_window_us,
-        settings.bill_from,
-        settings.ledger_cutover,
-        cast(null as timestamp) as closed_at
-    from stretches
-    cross join settings
-    left join {{ source('catalog', 'plan_versions') }} as versions
-        on
-            stretches.plan = versions.plan
-            and stretches.period_start >= versions.version_from
-            and stretches.period_start < coalesce(versions.version_to, {{ forever() }})
-    union all
-    select
-        close_slices.subscription_id,
-        close_slices.account_id,
-        close_slices.currency,
-        close_slices.period_start,
-        close_slices.period_end,
-        close_slices.period_us,
-        true as is_closed,
-        false as is_closing,
-        close_slices.baseline,
-        close_slices.slice_start,
-        close_slices.slice_end,
-        close_slices.plan,
-        close_slices.seats,
-        close_slices.catalog_id,
-        close_slices.version_from,
-        close_slices.included,
-        close_slices.refresh_allowance,
-        close_slices.is_overage,
-        close_slices.threshold,
-        close_slices.minimum,
-        close_slices.late_window_us,
-        close_slices.bill_from,
-        close_slices.ledger_cutover,
-        close_slices.closed_at
-    from {{ source('books', 'close_slices') }} as close_slices
-    semi join settings on close_slices.book = settings.book
+lists as (
+    select distinct catalog_id, plan, version_from, list_no from {{ ref('int_catalogue__charges') }}
 ),
 
 final as (
     select
-        *,
+        cuts.*,
+        lists.list_no,
         -- One number for each, so that sums over millions of rows are grouped and joined by it.
-        cast(row_number() over (order by subscription_id, period_start, slice_start) as bigint) as slice_no,
+        cast(
+            row_number() over (order by cuts.subscription_id, cuts.period_start, cuts.slice_start) as bigint
+        ) as slice_no,
         -- Usage is looked up by the slice that begins last before it; a period's first one serves from its start.
         if(
-            slice_start = min(slice_start) over (partition by subscription_id, period_start), period_start, slice_start
+            cuts.slice_start = min(cuts.slice_start) over (partition by cuts.subscription_id, cuts.period_start),
+            cuts.period_start,
+            cuts.slice_start
         ) as lookup_from
-    from priced
+    from cuts
+    left join lists
+        on cuts.catalog_id = lists.catalog_id and cuts.plan = lists.plan and cuts.version_from = lists.version_from
 )
 
 select * from final

@@ -15,7 +15,11 @@ prices as (
         version_from,
         md5(
             {{ joined(
-                'concat_ws(chr(31), meter, aggregate, cast(is_pooled as string), cast(rate_num as string), cast(rate_den as string))',
+                "concat_ws(
+                    chr(31), meter, aggregate, coalesce(of_field, ''), cast(is_pooled as string), cast(rate_num as string),
+                    cast(rate_den as string), if(is_clamped, cast(fixed as string), ''),
+                    coalesce(cast(min_amount as string), ''), coalesce(cast(max_amount as string), '')
+                )",
                 'meter'
             ) }}
         ) as prices

@@ -3,10 +3,11 @@
     python -m tests.benchmarks.closing [--rows 10000000] [--accounts 20000] [--rounds 3] [--directory DIR]
 
 Both read the same ledger and catalogue (every rule there is) in the same DuckDB with a night's own settings. The
-models are those of models/ledger, rating and lines, as a night runs them; the query is closing_by_hand.sql. They run in
-turn, each in a process of its own, and their lines must be equal to the last cent. What a night does besides (its other
-models, the checks, posting, publishing) is measured once at the end. Read the ratios, not the seconds; and of a busy
-machine those of the processor's time.
+models are those of models/ledger, rating and lines; the query is closing_by_hand.sql. They run in turn, each in a
+process of its own, and their lines must be equal to the last cent. The models run twice: as the night before has left
+the books, all usage in them and added up; and with nothing added up, from the rows alone as the query does.
+What a night does besides (its other models, the checks, posting, publishing) is measured once at the end. Read the
+ratios, not the seconds; and of a busy machine those of the processor's time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,14 @@ import duckdb
 
 from assets import publish, warehouse
 from assets.post import post
+from assets.verbs import bring_in, take_in
 from orchestration import dbt
-from tests.benchmarks import companies, workload
+from tests.benchmarks import companies, ours, workload
 from tests.benchmarks.measure import Cost, measured, median, module, ratio
 
+EVE = datetime(2026, 6, 2, 3, tzinfo=UTC)  # all of May is in the books, and its close is a day away
 BY_HAND = Path(__file__).with_suffix("").with_name("closing_by_hand.sql").read_text(encoding="utf-8")
+_SUMS = ("stretches", "added", "picks", "fates")
 _DIFFERENT = """
     SELECT count(*) FROM night.by_hand AS ours
     FULL JOIN (FROM night.int_lines__new WHERE reason = 'close') AS theirs
@@ -85,17 +91,43 @@ CONTESTANTS: dict[str, Callable[[duckdb.DuckDBPyConnection, Path], None]] = {
 class Contest:
     by_hand: list[Cost]
     models: list[Cost]
+    models_from_rows: list[Cost]
     lines: int
     rest: dict[str, Cost]
 
 
 def contest(rows: int, accounts: int, rounds: int, directory: Path) -> Contest:
     """Both in turn on one month; refuses where a line differs."""
-    workload.enter(directory, workload.Month(companies.every_rule(accounts), rows), workload.CLOSING)
-    pairs = [(_run("by hand", directory), _run("models", directory)) for _ in range(rounds)]
-    lines = refuse_different(companies.workspace(directory))
+    workspace = companies.workspace(directory)
+    workload.enter(directory, workload.Month(companies.every_rule(accounts), rows), EVE)
+    ours.night(directory, EVE)
+    with warehouse.connect(workspace) as con:
+        take_in(con, workspace, workload.CLOSING)
+        bring_in(con, workspace, workload.CLOSING)
+    query, on_sums, on_rows = [], [], []
+    for _ in range(rounds):
+        query.append(_run("by hand", directory))
+        with _without_sums(workspace):
+            on_rows.append(_run("models", directory))
+            refuse_different(workspace)
+        on_sums.append(_run("models", directory))
+    lines = refuse_different(workspace)
     rest = {name: _run(name, directory) for name in list(CONTESTANTS)[2:]}
-    return Contest([one for one, _ in pairs], [other for _, other in pairs], lines, rest)
+    return Contest(query, on_sums, on_rows, lines, rest)
+
+
+@contextmanager
+def _without_sums(workspace: Path) -> Iterator[None]:
+    """The books as if no night had added anything up."""
+    with warehouse.connect(workspace) as con:
+        con.execute("CREATE SCHEMA aside")
+        for name in _SUMS:
+            con.execute(f"CREATE TABLE aside.{name} AS FROM books.{name}; DELETE FROM books.{name}")
+    yield
+    with warehouse.connect(workspace) as con:
+        for name in _SUMS:
+            con.execute(f"INSERT INTO books.{name} FROM aside.{name}")
+        con.execute("DROP SCHEMA aside CASCADE")
 
 
 def _run(name: str, directory: Path) -> Cost:
@@ -144,10 +176,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.directory) as directory:
         print(f"closing a month of {asked.rows:,} ledger rows of {asked.accounts:,} accounts", flush=True)
         found = contest(asked.rows, asked.accounts, asked.rounds, Path(directory))
-    for name, cost in {"by hand": median(found.by_hand), "models": median(found.models), **found.rest}.items():
-        print(f"{name:12} {cost.wall:8.2f} s   {cost.busy:8.2f} s of processor   peak {cost.peak_mb:6,} MB")
-    wall, busy = (ratio(found.models, found.by_hand, of) for of in (lambda it: it.wall, lambda it: it.busy))
-    print(f"the models take {wall:.2f} times the query ({busy:.2f} of processor); {found.lines:,} equal lines")
+    medians = {
+        "by hand": median(found.by_hand),
+        "models": median(found.models),
+        "models from rows": median(found.models_from_rows),
+    }
+    for name, cost in {**medians, **found.rest}.items():
+        print(f"{name:16} {cost.wall:8.2f} s   {cost.busy:8.2f} s of processor   peak {cost.peak_mb:6,} MB")
+    for what, spent in {"the models": found.models, "from rows alone": found.models_from_rows}.items():
+        wall, busy = (ratio(spent, found.by_hand, of) for of in (lambda it: it.wall, lambda it: it.busy))
+        print(f"{what} take {wall:.2f} times the query ({busy:.2f} of processor)")
+    print(f"{found.lines:,} equal lines")
 
 
 if __name__ == "__main__":

@@ -235,7 +235,8 @@ def _closing_sections(results: dict[str, Any]) -> list[Section]:
     if not closing:
         return []
     lede = (
-        f"A ledger of {closing['rows']:,} usages, every way of counting and pricing; {closing['lines']:,} equal lines."
+        f"A ledger of {closing['rows']:,} usages, every way of counting and pricing; {closing['lines']:,} equal lines. "
+        "The models stand on what the nights before have added up; from rows, they have nothing to stand on."
     )
     return [Section("closing", "Closing a month", lede, [_costs_grid("closing", costs(closing))])]
 

@@ -130,7 +130,12 @@ def close(rows: int, accounts: int, rounds: int, directory: Path | None, say: Sa
     say(f"closing a month of {rows:,} ledger rows")
     with scratch(directory) as root:
         found = closing.contest(rows, accounts, rounds, root)
-    costs = {"by hand": found.by_hand, "models": found.models, **{name: [it] for name, it in found.rest.items()}}
+    costs = {
+        "by hand": found.by_hand,
+        "models": found.models,
+        "models from rows": found.models_from_rows,
+        **{name: [it] for name, it in found.rest.items()},
+    }
     return {
         "rows": rows,
         "lines": found.lines,

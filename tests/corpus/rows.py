@@ -131,6 +131,12 @@ TIMES = _rows(
     ('{_, "t": "9999-12-31T23:59:59-00:01"}', BAD_TIME),
     ('{_, "t": "2126-05-02T00:00:00Z"}', LANDED),  # the future is judged later, against as_of
     ('{_, "t": " 2026-05-02T00:00:00Z"}', BAD_TIME),
+    ('{_, "t": " 026-05-02T00:00:00Z"}', BAD_TIME),  # a blank where a digit belongs
+    ('{_, "t": "-026-05-02T00:00:00Z"}', BAD_TIME),
+    ('{_, "t": "2026-05-02T 0:00:00.000Z"}', BAD_TIME),
+    ('{_, "t": "2026-05-02T00:00:00.12 456Z"}', BAD_TIME),
+    ('{_, "t": "2026-05-02T00:00:00.     Z"}', BAD_TIME),
+    ('{_, "t": "2026-05-02T00:00:00.5Z"}', LANDED),
     ('{_, "t": 1777680000}', BAD_TIME),  # an epoch is read only where its unit is told
     ('{_, "t": true}', BAD_TIME),
     ('{_, "t": "now"}', BAD_TIME),

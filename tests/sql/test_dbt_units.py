@@ -30,9 +30,13 @@ WORKSPACE: dict[str, Any] = {
         "daily_refresh": {"basis": "25.00", "rate": "0.01"},
         "threshold": "2.00",
         "minimum": "9.00",
-        "charges": [{"meter": "money", "pooled": "true"}, {"meter": "calls", "model": "per_unit", "price": "0.10"}],
+        "charges": [
+            {"meter": "money", "pooled": "true"},
+            {"meter": "calls", "model": "per_unit", "price": "0.10"},
+            {"meter": "peak", "model": "per_unit", "price": "0.10"},
+        ],
     },
-    "meters": {"old_calls": {"aggregate": "sum"}},
+    "meters": {"old_calls": {"aggregate": "sum"}, "peak": {"aggregate": "max"}},
     "sources": {
         "biller": {
             "files": "old/*.ndjson",
@@ -53,7 +57,8 @@ WORKSPACE: dict[str, Any] = {
             may    2026-05-10T00:00:00Z  money  4.00  a1
             may    2026-05-10T00:00:01Z  money  8.00  a1
             who    2026-05-12T00:00:00Z  money  3.00  nobody
-            noise  2026-05-12T00:00:00Z  noise  3.00  a1""",
+            noise  2026-05-12T00:00:00Z  noise  3.00  a1
+            high   2026-05-11T00:00:00Z  peak   1     a1""",
         "ev/2.ndjson": """
             may    2026-05-10T00:00:00Z  money  4.00  a1
             april  2026-04-10T00:00:00Z  money  7.00  a1
@@ -217,6 +222,8 @@ BROKEN = [
     ("usage_is_added_up_once", "UPDATE int_usage__added SET slice_no = slice_no + 1"),
     ("usage_is_added_up_once", "DELETE FROM int_usage__added WHERE meter = 'calls'"),
     ("usage_is_added_up_once", "INSERT INTO int_usage__added FROM int_usage__added"),
+    ("usage_is_picked_from_rows", "UPDATE int_usage__picked SET units = units + 1"),
+    ("usage_is_picked_from_rows", "DELETE FROM int_usage__picked"),
     ("usage_sums_to_windows", "UPDATE int_usage__windows SET usage = usage + 0.000000000000000001"),
     ("usage_sums_to_windows", "DELETE FROM int_usage__windows"),
     ("usage_sums_to_windows", "DELETE FROM int_refresh__windows WHERE usage > 0"),
