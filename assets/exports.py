@@ -62,26 +62,30 @@ def parts(nights: Nights) -> list[Part]:
     return found
 
 
-def of_table(folder: Path, table: str, order: str | None = None) -> Iterator[Export]:
-    """A table as it stands, which is in order but for the ledger."""
-    query = f"FROM published.billing.{table}" + (f" ORDER BY {order}" if order else "")
+def of_table(folder: Path, table: str) -> Iterator[Export]:
+    """A table as it stands, which is in order."""
     for suffix, options in FORMATS.items():
-        yield Export(folder / f"{table}.{suffix}", query, options)
+        yield Export(folder / f"{table}.{suffix}", f"FROM published.billing.{table}", options)
 
 
 def of_ledger(folder: Path, nights: Nights, written: Collection[datetime], order: str) -> Iterator[Export]:
     """The parts that something was written of, and those that are not there."""
     found = parts(nights)
     if len(found) <= 1:
-        yield from of_table(folder, "ledger", order)
-        return
-    for part in found:
-        is_changed = any(part.first <= night <= part.last for night in written)
-        for suffix, options in FORMATS.items():
-            file = folder / "ledger" / f"{part.name}.{suffix}"
-            if is_changed or not file.exists():
-                query = f"FROM published.billing.ledger WHERE {_entered(part)} ORDER BY {order}"
-                yield Export(file, query, options)
+        yield from _unlike(folder / "ledger", f"FROM published.billing.ledger ORDER BY {order}", bool(written))
+    else:
+        for part in found:
+            is_changed = any(part.first <= night <= part.last for night in written)
+            query = f"FROM published.billing.ledger WHERE {_entered(part)} ORDER BY {order}"
+            yield from _unlike(folder / "ledger" / part.name, query, is_changed)
+
+
+def _unlike(stem: Path, query: str, is_changed: bool) -> Iterator[Export]:
+    """What stands there already needs not be written; it is put in its place before the file it was made from is."""
+    for suffix, options in FORMATS.items():
+        file = stem.with_name(f"{stem.name}.{suffix}")
+        if is_changed or not file.exists():
+            yield Export(file, query, options)
 
 
 def _entered(part: Part) -> str:

@@ -140,10 +140,13 @@ def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
         UNION ALL
         SELECT 'COLUMN', table_name, column_name, comment FROM duckdb_columns()
         WHERE database_name = current_database() AND schema_name = 'billing' AND comment IS NOT NULL"""
-    for kind, table, column, comment in con.execute(described).fetchall():
-        if table in tables:
-            name = f'{table}."{column}"' if column else table
-            con.execute(f"COMMENT ON {kind} published.billing.{name} IS {text(comment)}")
+    comments = [
+        f"COMMENT ON {kind} published.billing.{name} IS {text(comment)}"
+        for kind, table, column, comment in con.execute(described).fetchall()
+        if table in tables
+        for name in [f'{table}."{column}"' if column else table]
+    ]
+    con.execute("; ".join(("BEGIN", *comments, "COMMIT")))  # each by itself would wait for the disk
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -17,7 +17,6 @@ import duckdb
 
 from assets import announce, books, events, inputs, metrics, parity, post, publish, report, shown
 from assets.catalogue import write_catalogue, write_months
-from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.page import counted
 from assets.gate import docs
@@ -29,6 +28,7 @@ from assets.progress import tell, warn
 from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
+from assets.read_once import catalogue_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,7 +45,7 @@ def take_in(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) ->
     ensure_gate(con)
     books.remember_stops(con)
     books.refuse_going_back(books.last_as_of(con), as_of)
-    loaded = load(workspace, books.closed_periods(con), as_of)
+    loaded = catalogue_of(con, workspace, as_of)
     events.refuse_doubling(con, loaded)
     refuse_wrong_key(loaded.settings)
     inputs.remember(con, workspace, as_of)
@@ -58,7 +58,7 @@ def bring_in(
     con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime, spark: Callable[[], SparkSession] | None = None
 ) -> Landed:
     """Land what is new below raw/; on Spark where the workspace says so and there is a way to it."""
-    loaded = load(workspace, books.closed_periods(con), as_of)
+    loaded = catalogue_of(con, workspace, as_of)
     reader = None
     if spark and loaded.settings.engine == "spark":
         from assets.spark import landing
@@ -158,7 +158,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
 def pushed(night: Night, wall_clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
     """Lines of the live book at Stripe, each exactly once; then what became of them, for readers too."""
     with night.connect() as con:
-        loaded = load(night.root, books.closed_periods(con), night.clock)
+        loaded = catalogue_of(con, night.root, night.clock)
         try:
             counts = push(con, night.root, loaded, night.clock, wall_clock, is_confirmed=night.yes)
         except Waiting as waiting:
@@ -175,7 +175,7 @@ def reconciled(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The books against what Stripe lists, both ways: whoever something was sent to, has something open, or differs."""
     with night.connect() as con:
-        loaded = load(night.root, books.closed_periods(con), night.clock)
+        loaded = catalogue_of(con, night.root, night.clock)
         result = reconcile.run(con, night.root, loaded, wall_clock, is_asked=False)
         differences = shown.one(con, "SELECT count(*) FROM billing.reconciliation")
         metadata = shown.reconciled(con)

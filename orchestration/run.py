@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets import events, warehouse
-from assets.books import closed_periods, last_as_of, last_night, refuse_going_back
-from assets.core.catalogue.loading import load
+from assets.books import last_as_of, last_night, refuse_going_back
 from assets.core.catalogue.models import Catalogue
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.push.client import refuse_wrong_key
+from assets.read_once import catalogue_of
 from orchestration.settings import dagster_home, wall_clock
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ def _after_its_night(workspace: Path, act: str) -> Iterator[tuple[duckdb.DuckDBP
         as_of = last_night(con)
         if as_of is None:
             raise Refusal(f"{workspace} has no night in its books yet; run one with `tallyhouse nightly`.")
-        yield con, load(workspace, closed_periods(con), as_of), as_of
+        yield con, catalogue_of(con, workspace, as_of), as_of
 
 
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
     """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
     with warehouse.peek(workspace) as con:
         refuse_going_back(last_as_of(con) if con else None, as_of)
-        loaded = load(workspace, closed_periods(con) if con else [], as_of)
+        loaded = catalogue_of(con, workspace, as_of)
         if con:
             events.refuse_doubling(con, loaded)
         refuse_wrong_key(loaded.settings)

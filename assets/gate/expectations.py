@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from assets import warehouse
@@ -230,7 +231,7 @@ def _keep_rows(conn: Any, cursor: Any, statement: str, parameters: Any, context:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """It prints what is meant for a notebook, logs what it also returns, and warns of its own libraries."""
-    with warnings.catch_warnings(), _without_spark():
+    with warnings.catch_warnings(), _without_spark(), _later("scipy.stats", "altair"):
         warnings.simplefilter("ignore")
         importlib.import_module("great_expectations")  # which sets its own level
     log = logging.getLogger("great_expectations")
@@ -255,3 +256,25 @@ def _without_spark() -> Iterator[None]:
         yield
     finally:
         del sys.modules["pyspark"]
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is wanted."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _later(*names: str) -> Iterator[None]:
+    """What one expectation of all reckons or draws with takes longer to import than the rest: only where it is used."""
+    standing = [_Later(name) for name in names if name not in sys.modules]
+    sys.modules.update((it.__name__, it) for it in standing)
+    try:
+        yield
+    finally:
+        for it in standing:
+            if sys.modules.get(it.__name__) is it:
+                del sys.modules[it.__name__]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +21,7 @@ from typer.testing import CliRunner, Result
 from assets import progress, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.gate import expectations
 from assets.gate.accept import accept
 from assets.gate.findings import Finding
 from assets.gate.judge import judge
@@ -357,3 +360,16 @@ def test_a_broken_law_stops_the_night_where_it_is_found(tmp_path: Path) -> None:
     refused = tallyhouse("gate", "--workspace", tmp_path, "--accept", "no_usage_leaks", "--because", "it is only one")
     assert refused.exit_code == 1
     assert "always blocks" in refused.stderr
+
+
+def test_a_module_that_is_wanted_later_is_loaded_by_the_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heavy_to_load.py").write_text("answer = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with expectations._later("heavy_to_load", "json"):
+        held = importlib.import_module("heavy_to_load")
+        assert importlib.import_module("json") is json  # what is there stays what it is
+    assert "heavy_to_load" not in sys.modules
+    assert held.answer == 42
+    assert sys.modules.pop("heavy_to_load").answer == 42

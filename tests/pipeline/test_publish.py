@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ def test_night_after_night_it_is_what_it_would_be_at_once(
     assert kept, "no part was left as it stood"
     tonight = [as_of.replace(tzinfo=None) for as_of in script.nights]
     assert any(one and min(one) < as_of for one, as_of in zip(written, tonight, strict=True)), "nothing read otherwise"
+
+
+def test_a_night_without_usage_leaves_the_ledgers_exports_as_they_stand(tmp_path: Path) -> None:
+    script = case("late-adjustments-both-signs").script
+    workspace = tmp_path / "workspace"
+    as_of = script.before(1, workspace)
+    nights.run_night(workspace, as_of)
+    stood = ledger_exports(workspace)
+    nights.run_night(workspace, as_of + timedelta(minutes=1))
+    assert ledger_exports(workspace) == stood
+    (workspace / "published" / "exports" / "ledger.parquet").unlink()
+    nights.run_night(workspace, as_of + timedelta(minutes=2))
+    stands = ledger_exports(workspace)
+    assert stands.keys() == stood.keys()
+    assert stands["ledger.csv"] == stood["ledger.csv"]
+    assert in_order(exported(workspace)) == nights.published(workspace)["ledger"]
 
 
 def test_what_does_not_go_on_is_told_whole(tmp_path: Path, written: Written) -> None:

@@ -89,9 +89,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     with warehouse.connect(root) as con:
         verbs.take_in(con, root, NIGHTS[1])
         verbs.bring_in(con, root, NIGHTS[1])
+        _as_another_version_left_them(con)
     results = list(dbt.build(root))
     assert [f"{it.node.name}: {it.message}" for it in results if it.status not in ("success", "pass")] == []
     return Built(root, {it.node.name: it.node.compiled_code for it in results if it.node.resource_type == "test"})
+
+
+def _as_another_version_left_them(con: duckdb.DuckDBPyConnection) -> None:
+    """What is a table now was a view, and the other way round."""
+    con.execute("DROP TABLE night.int_lines__new; CREATE VIEW night.int_lines__new AS SELECT 1 AS one")
+    con.execute("DROP VIEW billing.runs; CREATE TABLE billing.runs AS SELECT 1 AS one")
 
 
 def write(root: Path, files: dict[str, bytes]) -> None:

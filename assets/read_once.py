@@ -1,0 +1,51 @@
+"""The catalogue as a night has it: read and checked once, however many of its steps ask.
+
+Reading twenty thousand accounts costs half a second, and five steps of a night want them. What was read stays good as
+long as every byte of the files, the periods that are closed and the night are the same; anything else is read anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from assets.books import closed_periods
+from assets.core.catalogue.loading import load
+from assets.core.catalogue.models import Catalogue
+from assets.inputs import files_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+_Key: TypeAlias = tuple[object, ...]
+
+_last: dict[_Key, Catalogue] = {}  # one at most
+
+
+def catalogue_of(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: datetime) -> Catalogue:
+    """What `load` makes of the workspace beside its books (none yet: no connection); Refusal as it has."""
+    key = _key(con, workspace, as_of)
+    if key in _last:
+        return _last[key]
+    loaded = load(workspace, closed_periods(con) if con else [], as_of)
+    _last.clear()
+    if _key(con, workspace, as_of) == key:  # else somebody was just writing there
+        _last[key] = loaded
+    return loaded
+
+
+def _key(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: datetime) -> _Key:
+    digest = hashlib.sha256()
+    try:
+        for path, content in files_of(workspace).items():
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    except OSError:
+        return (object(),)  # like no other: whoever loads it says what can't be read
+    closed: object = (0, None)
+    if con:
+        closed = con.execute("""
+            SELECT count(*), sum(hash(book, subscription_id, period_start, period_end)::HUGEINT) FROM books.closes
+        """).fetchone()
+    return workspace, as_of, digest.digest(), closed
