@@ -134,7 +134,7 @@ def close(rows: int, accounts: int, rounds: int, directory: Path | None, say: Sa
         "by hand": found.by_hand,
         "models": found.models,
         "models from rows": found.models_from_rows,
-        **{name: [it] for name, it in found.rest.items()},
+        "whole night": [found.whole_night],
     }
     return {
         "rows": rows,
