@@ -9,7 +9,7 @@ is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it i
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from assets.core.instants import format_instant
-from assets.history import Nights
+from assets.history import Nights, Told
 from assets.warehouse import text
 
 FULL = 1_000_000
@@ -68,16 +68,26 @@ def of_table(folder: Path, table: str) -> Iterator[Export]:
         yield Export(folder / f"{table}.{suffix}", f"FROM published.billing.{table}", options)
 
 
-def of_ledger(folder: Path, nights: Nights, written: Collection[datetime], order: str) -> Iterator[Export]:
+def of_ledger(folder: Path, told: Told, order: str) -> Iterator[Export]:
     """The parts that something was written of, and those that are not there."""
-    found = parts(nights)
+    found = parts(told.nights)
     if len(found) <= 1:
-        yield from _unlike(folder / "ledger", f"FROM published.billing.ledger ORDER BY {order}", bool(written))
+        is_in_order = all(_is_in_order(part, told) for part in found)
+        yield from _unlike(folder / "ledger", _ledger("true", order, is_in_order), bool(told.written))
     else:
         for part in found:
-            is_changed = any(part.first <= night <= part.last for night in written)
-            query = f"FROM published.billing.ledger WHERE {_entered(part)} ORDER BY {order}"
+            is_changed = any(part.first <= night <= part.last for night in told.written)
+            query = _ledger(_entered(part), order, _is_in_order(part, told))
             yield from _unlike(folder / "ledger" / part.name, query, is_changed)
+
+
+def _is_in_order(part: Part, told: Told) -> bool:
+    """A night by itself was sorted when it was written just now; sorting costs as much as writing."""
+    return part.first == part.last and part.first in told.whole
+
+
+def _ledger(which: str, order: str, is_in_order: bool) -> str:
+    return f"FROM published.billing.ledger WHERE {which}" + ("" if is_in_order else f" ORDER BY {order}")
 
 
 def _unlike(stem: Path, query: str, is_changed: bool) -> Iterator[Export]:

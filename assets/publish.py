@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -88,33 +87,30 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     con.execute(f"ATTACH {text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
     try:
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
-        nights: history.Nights = {}
-        written: set[datetime] = set()
+        told = history.Told()
         for table in tables:
             if table == "ledger":
-                nights, written = history.bring_up(con, TABLES[table])
+                told = history.bring_up(con, TABLES[table])
             else:
-                told = f"FROM billing.{table} ORDER BY {TABLES[table]}"
-                con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {told}")
+                anew = f"FROM billing.{table} ORDER BY {TABLES[table]}"
+                con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {anew}")
         _comment(con, tables)
         rows = {table: _count(con, table) for table in tables}
-        files = list(_exports(target / "exports", tables, nights, written))
+        files = list(_exports(target / "exports", tables, told))
         exports.write(con, files)
     finally:
         con.execute("DETACH published")
     exports.put_in_place(files)
     os.replace(fresh, _file(workspace))
-    if nights:
-        exports.clear(target / "exports", nights)
+    if told.nights:
+        exports.clear(target / "exports", told.nights)
     return rows
 
 
-def _exports(
-    folder: Path, tables: Sequence[str], nights: history.Nights, written: Collection[datetime]
-) -> Iterator[exports.Export]:
+def _exports(folder: Path, tables: Sequence[str], told: history.Told) -> Iterator[exports.Export]:
     for table in tables:
         if table == "ledger":
-            yield from exports.of_ledger(folder, nights, written, TABLES[table])
+            yield from exports.of_ledger(folder, told, TABLES[table])
         else:
             yield from exports.of_table(folder, table)
 

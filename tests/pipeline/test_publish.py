@@ -18,19 +18,18 @@ from tests.property.generate import Size, generate
 from tests.property.seeds import seeds
 
 Row = dict[str, Any]
-Written = list[set[datetime]]
+Written = list[history.Told]
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Written:
-    """The nights whose usage each publication has written."""
+    """What each publication has written of the ledger."""
     told: Written = []
     bring_up = history.bring_up
 
-    def noted(con: duckdb.DuckDBPyConnection, order: str) -> tuple[history.Nights, set[datetime]]:
-        nights, written = bring_up(con, order)
-        told.append(written)
-        return nights, written
+    def noted(con: duckdb.DuckDBPyConnection, order: str) -> history.Told:
+        told.append(bring_up(con, order))
+        return told[-1]
 
     monkeypatch.setattr(history, "bring_up", noted)
     return told
@@ -52,7 +51,9 @@ def ledger_exports(workspace: Path) -> dict[str, tuple[int, int]]:
 def exported(workspace: Path) -> list[Row]:
     folder = workspace / "published" / "exports"
     files = sorted(name for name in ledger_exports(workspace) if name.endswith(".parquet"))
-    return [row for name in files for row in pq.read_table(folder / name).to_pylist()]
+    parts = [pq.read_table(folder / name).to_pylist() for name in files]
+    assert all(part == in_order(part) for part in parts)
+    return [row for part in parts for row in part]
 
 
 def in_order(rows: list[Row]) -> list[Row]:
@@ -76,7 +77,7 @@ def test_night_after_night_it_is_what_it_would_be_at_once(
         assert in_order(exported(workspace)) == told, number
         stands, parts = ledger_exports(workspace), exports.parts(count_by_night(told))
         for part in parts if len(parts) > 1 else []:
-            is_written = any(part.first <= night <= part.last for night in written[-1])
+            is_written = any(part.first <= night <= part.last for night in written[-1].written)
             for name in (f"ledger/{part.name}.csv", f"ledger/{part.name}.parquet"):
                 if name in stood:
                     assert (stood[name] != stands[name]) == is_written, (number, name)
@@ -84,7 +85,9 @@ def test_night_after_night_it_is_what_it_would_be_at_once(
         stood = stands
     assert kept, "no part was left as it stood"
     tonight = [as_of.replace(tzinfo=None) for as_of in script.nights]
-    assert any(one and min(one) < as_of for one, as_of in zip(written, tonight, strict=True)), "nothing read otherwise"
+    assert any(one.written and min(one.written) < as_of for one, as_of in zip(written, tonight, strict=True)), (
+        "nothing read otherwise"
+    )
 
 
 def test_a_night_without_usage_leaves_the_ledgers_exports_as_they_stand(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_what_does_not_go_on_is_told_whole(tmp_path: Path, written: Written) -> 
     nights.run_night(workspace, script.before(1, workspace))
     copied(workspace, earlier)
     nights.run_night(workspace, script.before(2, workspace))
-    assert len(written[-1]) == 1
+    assert len(written[-1].written) == 1
     file = workspace / "published" / "tallyhouse.duckdb"
     shutil.copy(file, earlier / "published" / "tallyhouse.duckdb")
     with duckdb.connect(str(file)) as con:
@@ -118,7 +121,7 @@ def test_what_does_not_go_on_is_told_whole(tmp_path: Path, written: Written) -> 
     for place in (workspace, earlier):
         with warehouse.connect(place) as con:
             publish.publish(con, place)
-        assert written[-1] == count_by_night(nights.to_publish(place)["ledger"]).keys()
+        assert written[-1].written == count_by_night(nights.to_publish(place)["ledger"]).keys()
         assert different(place) == []
 
 
