@@ -11,7 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
+
+from assets import progress
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -25,7 +28,16 @@ FOLDERS = {**{kind: kind for kind in KINDS}, "golden": "pipeline", "reference": 
 # Groups of a minute and more, the longest first.
 LONG = ("jobs", "spark", "browser", "defects", "explain")
 
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
+
 _GROUP = re.compile(r'^pytestmark = pytest\.mark\.xdist_group\("(\w+)"\)', re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command listens until its process ends, and tests run several in one."""
+    monkeypatch.setattr(progress, "_listeners", [])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

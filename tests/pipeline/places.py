@@ -8,7 +8,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets import progress
 from tests.golden.case import GOLDEN, Case, read_cases
 
 #: Three nights: a close, a change of every catalogue and account file, an adjustment of what is closed.
@@ -25,10 +24,9 @@ def case(name: str = CASE) -> Case:
 
 
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process of its own would begin with: no home of Dagster's, nobody listening."""
+    """What a process of its own would begin with: no home of Dagster's, no workspace."""
     for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
 
 
 def without_history(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import progress, warehouse
+from assets import warehouse
 from assets.core.instants import parse_instant
 from assets.explain import explain
 from assets.explain.raw_rows import PUBLISHED
@@ -37,7 +37,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TALLYHOUSE_WORKSPACE", raising=False)
     monkeypatch.delenv("TALLYHOUSE_DEBUG", raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
 
 
 def played(factory: pytest.TempPathFactory, name: str) -> Path:

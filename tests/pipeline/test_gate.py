@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from typer.testing import CliRunner, Result
 
-from assets import progress, warehouse
+from assets import warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.gate import expectations
@@ -45,7 +45,6 @@ CHECKS: dict[str, Any] = {
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
 
 
 class Webhook:

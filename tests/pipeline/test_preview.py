@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import progress, warehouse
+from assets import warehouse
 from assets.core.instants import parse_instant
 from orchestration.cli import app
 from tests import nights
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.xdist_group("preview")  # its workspaces are made once
 @pytest.fixture(autouse=True)
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TALLYHOUSE_WORKSPACE", raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
 
 
 def tallyhouse(*words: object) -> Result:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from assets import progress, verbs, warehouse
+from assets import verbs, warehouse
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.post import post
@@ -404,7 +404,6 @@ def workspace(billed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of it, in which no job may begin."""
     for name in ("DAGSTER_HOME", "TALLYHOUSE_WORKSPACE", "TALLYHOUSE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
     monkeypatch.setattr(run, "_nightly", lambda _: pytest.fail("a job began"))
     return shutil.copytree(billed, tmp_path / "workspace")
 

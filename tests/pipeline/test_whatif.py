@@ -9,7 +9,6 @@ import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
-from assets import progress
 from assets.whatif import what_if
 from orchestration import dbt
 from orchestration.cli import app
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.xdist_group("whatif")  # its workspaces are made once
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TALLYHOUSE_WORKSPACE", raising=False)
     monkeypatch.delenv("TALLYHOUSE_DEBUG", raising=False)
-    monkeypatch.setattr(progress, "_listeners", [])
 
 
 def tallyhouse(*words: object) -> Result:

@@ -146,7 +146,7 @@ def in_order(found: list[Usage]) -> list[Usage]:
 
 @pytest.mark.parametrize("source", [MONEY, RICH, CLOCK], ids=lambda source: source.name)
 @given(found=st.lists(lines, min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @example(found=['{"id":1,"t":"2026-05-01T00:00:00Z","v":0.1000000000000000000001}'])
 def test_the_fast_path_reads_what_the_oracle_reads(found: list[str], source: Source) -> None:
     for line, became in zip(found, landed(found, source), strict=True):
@@ -155,7 +155,7 @@ def test_the_fast_path_reads_what_the_oracle_reads(found: list[str], source: Sou
 
 
 @given(found=st.lists(lines, min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 def test_the_careful_path_reads_what_the_fast_path_reads(found: list[str]) -> None:
     fast = landed(found, RICH)
     with patch.object(readers, "suspects", return_value=Suspects("^", "^", ("",))):  # every line is suspect
@@ -182,7 +182,7 @@ def packed(content: bytes, suffix: str) -> bytes:
     found=st.lists(lines, min_size=1, max_size=12),
     data=st.data(),
 )
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 def test_order_files_and_compression_say_nothing_about_usages(found: list[str], data: st.DataObject) -> None:
     with bench() as work:
         work.put({"1.ndjson": ("\ufeff" + "\n".join(found)).encode()})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from assets import progress, publish, push, warehouse
+from assets import publish, push, warehouse
 from assets.books import closed_periods
 from assets.core.catalogue.loading import load
 from assets.practice import Fault, PracticeStripe
@@ -111,7 +111,6 @@ def posted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench(posted: Path, tmp_path: Path, practice: PracticeStripe, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("STRIPE_API_KEY", "sk_test_x")
     monkeypatch.setenv("TALLYHOUSE_STRIPE_API_BASE", practice.url)
-    monkeypatch.setattr(progress, "_listeners", [])
     monkeypatch.setattr(publish, "renew", lambda *_: None)  # readers are not looked at here
     made = Bench(copied(posted, tmp_path / "workspace"), practice)
     for customer in ("cus_1", "cus_2"):

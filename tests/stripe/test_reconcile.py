@@ -45,7 +45,6 @@ def posted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def practice(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeStripe]:
-    monkeypatch.setattr(progress, "_listeners", [])
     monkeypatch.setattr(stripe, "enable_telemetry", False)
     with PracticeStripe(now=int(HOURS_NOW.timestamp())) as practice, pushing.pointed_at(practice):
         for customer in ("cus_1", "cus_2"):
