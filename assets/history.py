@@ -59,7 +59,10 @@ def bring_up(con: duckdb.DuckDBPyConnection, order: str) -> Told:
 
 
 def _nights(con: duckdb.DuckDBPyConnection, ledger: str) -> Nights:
-    found = con.execute(f"SELECT entered_at::TIMESTAMP AS night, count(*) FROM {ledger} GROUP BY night ORDER BY night")
+    # A cast of every row is dearer than counting them.
+    found = con.execute(f"""
+        SELECT entered_at::TIMESTAMP AS night, rows
+        FROM (SELECT entered_at, count(*) AS rows FROM {ledger} GROUP BY entered_at) ORDER BY night""")
     return dict(found.fetchall())
 
 

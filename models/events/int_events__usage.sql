@@ -16,7 +16,8 @@ entries as (
     select *
     from {{ ref('int_ledger__entries') }}
     where
-        occurred_at >= (select from_at from scope)
+        -- Without a scope nothing is read at all.
+        occurred_at >= (select coalesce(max(from_at), {{ forever() }}) from scope)
         and occurred_at < (select until_at from scope)
         and meter in (select meter from meters)
 ),

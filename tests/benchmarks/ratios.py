@@ -105,7 +105,7 @@ def _of_closing(closing: dict[str, Any] | None) -> Iterator[Ratio]:
         spent = costs(closing)
         what = f"closing {count(closing['rows'])}, every rule / one query by hand"
         yield _pair(what, spent["models"], spent["by hand"], 2.0)
-        yield _pair(f"{what}, from rows alone", spent["models from rows"], spent["by hand"], 2.0)
+        yield _pair(f"{what}, with no sums kept", spent["models from rows"], spent["by hand"], None)
 
 
 def _pair(what: str, ours: Sequence[Cost], theirs: Sequence[Cost], goal: float | None) -> Ratio:
