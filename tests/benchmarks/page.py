@@ -70,9 +70,17 @@ def markdown(results: dict[str, Any], on: str) -> str:
     for it in ratios.all_of(results):
         aim = f"{it.aim}{'' if it.is_met else ' (missed)'}" if it.goal is not None else ""
         lines.append(f"| {it.what} | {it.written(it.by_clock)} | {it.written(it.by_processor)} | {aim} |")
-    return "\n".join(
-        [*lines, "", f"{on}, {_machine(results['machine'])}; medians of {results['rounds']} paired rounds.", ""]
-    )
+    return "\n".join([*lines, "", f"{on}, {_machine(results['machine'])}; {_rounds(results)}.", ""])
+
+
+def _rounds(results: dict[str, Any]) -> str:
+    """Of how many rounds the ratios are medians, which may have been asked for section by section."""
+    sections = [*ratios.months(results), *filter(None, map(results.get, ("history", "closing")))]
+    counts = [max(map(len, section["costs"].values())) for section in sections]
+    least, most = min(counts, default=1), max(counts, default=1)
+    if most == 1:
+        return "one round"
+    return f"medians of {most if least == most else f'{least} to {most}'} paired rounds"
 
 
 def into_readme(readme: Path, table: str) -> None:
