@@ -22,6 +22,9 @@ _NAMES = {
     "night": "the whole night",
     "empty night": "a night without anything new, after it",
     "by hand": "one DuckDB query by hand",
+    "models": "the models, on what nights have added up",
+    "models from rows": "the models, with no sums kept",
+    "whole night": "the whole night of the close",
     "clickhouse": "one ClickHouse query (chdb)",
     "polars": "Polars, streaming",
     "postgres insert": "PostgreSQL: insert on conflict, 1,000 a statement",
@@ -244,7 +247,8 @@ def _closing_sections(results: dict[str, Any]) -> list[Section]:
         return []
     lede = (
         f"A ledger of {closing['rows']:,} usages, every way of counting and pricing; {closing['lines']:,} equal lines. "
-        "The models stand on what the nights before have added up; from rows, they have nothing to stand on."
+        "The models that lines are made of stand on what the nights before have added up; once more, with no sums "
+        "kept, they begin from the rows as the query does."
     )
     return [Section("closing", "Closing a month", lede, [_costs_grid("closing", costs(closing))])]
 
