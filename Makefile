@@ -80,7 +80,7 @@ browser:
 
 # The dev lock first, the others after it and out of it, so that all hold the same versions.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-           --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+           --no-header --no-annotate
 lock: setup-dev ## resolve the dependencies of pyproject.toml anew (UPGRADE=1: the newest that it allows)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --output-file requirements/dev.lock
 	@rm -f requirements/runtime.lock requirements/bench.lock
