@@ -7,7 +7,7 @@ see, in a database in memory; the books are only read (`beside` in assets/wareho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import duckdb
@@ -56,15 +56,18 @@ def without_rows(*names: str) -> dict[str, str]:
 
 def make(con: duckdb.DuckDBPyConnection, models: Models, *wanted: str) -> None:
     """Make the wanted models and all that they read; what stands already under a model's name is taken as it is."""
-    models = {**models, **_ALL_IN_SCOPE}
     given = {name.partition(".")[2] for name in _standing(con)}
+    for statement in read_by({**models, **_ALL_IN_SCOPE}, *wanted, given=given):
+        con.execute(statement)
+
+
+def read_by(models: Models, *wanted: str, given: Collection[str] = ()) -> list[str]:
+    """The statements that make the wanted models and all that they read but for what is given, in order."""
     needed = set(wanted)
     for name in reversed(list(models)):
         if name in needed:
-            needed.update(set(_READS.findall(models[name])) - given)
-    for name, statement in models.items():
-        if name in needed:
-            con.execute(statement)
+            needed.update(set(_READS.findall(models[name])).difference(given))
+    return [statement for name, statement in models.items() if name in needed]
 
 
 def _standing(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -63,7 +63,7 @@ def _run(asked: argparse.Namespace, kept: Path) -> None:
     acts["starting"] = sections.starting
     acts["curves"] = lambda: sections.curves(new, accounts, directory, _say)
     wanted = tuple(asked.only.split(",")) if asked.only else SECTIONS
-    results: dict[str, Any] = {"machine": machine.described(), "rounds": rounds}
+    results: dict[str, Any] = {"machine": machine.described()}
     if asked.only and kept.exists():  # the others stay as they were measured
         results = {**json.loads(kept.read_text(encoding="utf-8")), **results}
     kept.parent.mkdir(parents=True, exist_ok=True)

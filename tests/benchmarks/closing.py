@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from typing import Any
 
 import duckdb
 
-from assets import warehouse
+from assets import rerate, warehouse
 from assets.verbs import bring_in, take_in
 from orchestration import dbt
 from tests.benchmarks import companies, ours, workload
@@ -35,7 +34,6 @@ from tests.benchmarks.measure import Cost, measured, median, module, ratio
 
 EVE = datetime(2026, 6, 2, 3, tzinfo=UTC)  # all of May is in the books, and its close is a day away
 BY_HAND = Path(__file__).with_suffix("").with_name("closing_by_hand.sql").read_text(encoding="utf-8")
-_READS = re.compile(r'"night"\."(\w+)"')
 _SUMS = ("stretches", "added", "picks", "fates")
 _DIFFERENT = """
     SELECT count(*) FROM night.by_hand AS ours
@@ -50,14 +48,8 @@ def by_hand(con: duckdb.DuckDBPyConnection) -> None:
 
 def models(con: duckdb.DuckDBPyConnection) -> None:
     """Lines and credits, and whatever they are made of."""
-    statements = dbt.compiled_models()
-    wanted = {"int_lines__new", "int_credits__new"}
-    for name in reversed(statements):  # each stands after those it reads
-        if name in wanted:
-            wanted.update(_READS.findall(statements[name]))
-    for name, statement in statements.items():
-        if name in wanted:
-            con.execute(statement)
+    for statement in rerate.read_by(dbt.compiled_models(), "int_lines__new", "int_credits__new"):
+        con.execute(statement)
 
 
 CONTESTANTS: dict[str, Callable[[duckdb.DuckDBPyConnection], None]] = {"by hand": by_hand, "models": models}

@@ -136,7 +136,6 @@ def cost(wall: float, busy: float) -> dict[str, object]:
 
 RESULTS = {
     "machine": {"Processor": "2 cores", "Memory": "24 GiB"},
-    "rounds": 3,
     "month 10000000": {
         "usages": 10_000_000,
         "accounts": 20_000,
