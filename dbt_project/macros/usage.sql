@@ -76,13 +76,6 @@
 {% macro not_added_yet() -%}
     {%- set columns = 'slice_no, meter, occurred_at, key_hi, key_lo, actor, context, is_pooled, window_no, is_counted_in_baseline, '
         ~ 'aggregate, of_field, is_clamped, fixed, rate_num, rate_den, min_amount, max_amount, state, quantity, cost' -%}
-    {%- set new_entries -%}
-        (
-            select entries.*, settings.as_of as entered_at
-            from {{ ref('int_ledger__new') }} as entries
-            cross join {{ source('catalog', 'settings') }} as settings
-        )
-    {%- endset -%}
     {%- set not_added -%}
         (
             select scope.*
@@ -97,11 +90,17 @@
     {%- endset -%}
     select *
     from (
-        select {{ columns }} from ({{ rated(new_entries, ref('int_periods__scope'), join='inner') }}) as new_rows
+        select {{ columns }} from ({{ rated('(' ~ entering_tonight() ~ ')', ref('int_periods__scope'), join='inner') }}) as new_rows
         union all
         select {{ columns }} from ({{ rated(source('books', 'ledger'), not_added, join='inner') }}) as old_rows
     ) as entries
     where aggregate <> 'time_weighted' and (state = 'billable' or is_counted_in_baseline)
+{%- endmacro %}
+
+{% macro entering_tonight() -%}
+    select entries.*, settings.as_of as entered_at
+    from {{ ref('int_ledger__new') }} as entries
+    cross join {{ source('catalog', 'settings') }} as settings
 {%- endmacro %}
 
 {# What the books hold of the stretches that are in scope and say what they said before: rows of a table by stretch, each with

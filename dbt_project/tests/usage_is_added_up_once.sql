@@ -6,12 +6,8 @@ with scope as (
     {{ looked_at_tonight() }}
 ),
 
-entries as (
-    select * from {{ ref('int_ledger__entries') }}
-),
-
 rated as (
-    {{ rated('entries', 'scope', join='inner') }}
+    {{ rated(ref('int_ledger__entries'), 'scope', join='inner') }}
 ),
 
 in_ledger as (

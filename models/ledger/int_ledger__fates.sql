@@ -1,11 +1,7 @@
 -- What the usages of every night came to, by the day they occurred on: billed, free, expired or pre_cutover. A night is counted
 -- again only if the books hold another number of its usages than was counted, or if a stretch of time that some of them fall in
 -- says something else than before.
-with settings as (
-    select * from {{ source('catalog', 'settings') }}
-),
-
-slices as (
+with slices as (
     select * from {{ ref('int_periods__slices') }}
 ),
 
@@ -65,9 +61,7 @@ again as (
 ),
 
 new_entries as (
-    select entries.*, settings.as_of as entered_at
-    from {{ ref('int_ledger__new') }} as entries
-    cross join settings
+    {{ entering_tonight() }}
 ),
 
 old_entries as (
