@@ -16,11 +16,7 @@ with by_price as (
     from {{ ref('int_usage__added') }} as added
     inner join {{ ref('int_periods__scope') }} as scope on added.slice_no = scope.slice_no
     inner join {{ ref('int_catalogue__charges') }} as charges
-        on
-            scope.catalog_id = charges.catalog_id
-            and scope.plan = charges.plan
-            and scope.version_from = charges.version_from
-            and added.meter = charges.meter
+        on scope.list_no = charges.list_no and added.meter = charges.meter
     where charges.is_pooled
     group by scope.subscription_id, scope.period_start, is_cost, charges.rate_num, charges.rate_den
 ),

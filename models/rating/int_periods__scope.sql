@@ -18,10 +18,7 @@ levels as (
         charges.meter
     from slices
     inner join {{ ref('int_catalogue__charges') }} as charges
-        on
-            slices.catalog_id = charges.catalog_id
-            and slices.plan = charges.plan
-            and slices.version_from = charges.version_from
+        on slices.list_no = charges.list_no
     where slices.is_closed and charges.aggregate = 'time_weighted'
 ),
 

@@ -10,9 +10,7 @@ slices as (
 
 prices as (
     select
-        catalog_id,
-        plan,
-        version_from,
+        list_no,
         md5(
             {{ joined(
                 "concat_ws(
@@ -24,7 +22,7 @@ prices as (
             ) }}
         ) as prices
     from {{ ref('int_catalogue__charges') }}
-    group by catalog_id, plan, version_from
+    group by list_no
 ),
 
 final as (
@@ -48,11 +46,7 @@ final as (
         ) as said
     from slices
     cross join settings
-    left join prices
-        on
-            slices.catalog_id = prices.catalog_id
-            and slices.plan = prices.plan
-            and slices.version_from = prices.version_from
+    left join prices on slices.list_no = prices.list_no
 )
 
 select * from final

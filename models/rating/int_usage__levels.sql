@@ -18,10 +18,7 @@ stretches as (
     from {{ ref('int_periods__scope') }} as slices
     cross join settings
     inner join {{ ref('int_catalogue__charges') }} as charges
-        on
-            slices.catalog_id = charges.catalog_id
-            and slices.plan = charges.plan
-            and slices.version_from = charges.version_from
+        on slices.list_no = charges.list_no
     where charges.aggregate = 'time_weighted'
 ),
 

@@ -5,7 +5,7 @@ with scope as (
 ),
 
 plans as (
-    select distinct subscription_id, period_start, period_us, plan, version_from, catalog_id from scope
+    select distinct subscription_id, period_start, period_us, plan, version_from, catalog_id, list_no from scope
 ),
 
 charges as (
@@ -20,10 +20,7 @@ charges as (
         if(charges.aggregate = 'time_weighted', plans.period_us, 1) as denominator
     from plans
     inner join {{ ref('int_catalogue__charges') }} as charges
-        on
-            plans.catalog_id = charges.catalog_id
-            and plans.plan = charges.plan
-            and plans.version_from = charges.version_from
+        on plans.list_no = charges.list_no
     where not charges.is_pooled
 ),
 

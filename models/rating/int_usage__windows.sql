@@ -18,10 +18,7 @@ pooled as (
         dense_rank() over (order by charges.aggregate = 'cost', charges.rate_num, charges.rate_den) as price_no
     from {{ ref('int_periods__scope') }} as scope
     inner join {{ ref('int_catalogue__charges') }} as charges
-        on
-            scope.catalog_id = charges.catalog_id
-            and scope.plan = charges.plan
-            and scope.version_from = charges.version_from
+        on scope.list_no = charges.list_no
     where charges.is_pooled
 ),
 
