@@ -1,6 +1,6 @@
 """The lines of a report: what they are for, whom they bill, by which plan, and what rounding left over.
 
-It works on what its page is about, told by three temporary tables: `closed` (periods), `made` (lines) and `used` (usage).
+It works on what its page is about, told by three temporary relations: `closed` (periods), `made` (lines) and `used` (usage).
 """
 
 from __future__ import annotations

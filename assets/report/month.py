@@ -21,7 +21,7 @@ def scope(con: duckdb.DuckDBPyConnection, month: date) -> None:
     con.execute("CREATE OR REPLACE TEMP TABLE closed AS FROM dated WHERE month = ? AND state = 'closed'", [month])
     of_these = "SEMI JOIN closed USING (subscription_id, period_start)"
     con.execute(f"CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items {of_these}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS {USED} {of_these}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW used AS {USED} {of_these}")
 
 
 def report(con: duckdb.DuckDBPyConnection, month: date) -> Report:

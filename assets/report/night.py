@@ -17,7 +17,7 @@ def scope(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """What a night's page is about: the periods it closed, the lines it made, the usage it entered."""
     con.execute("CREATE OR REPLACE TEMP TABLE closed AS FROM dated WHERE closed_at = ?", [as_of])
     con.execute("CREATE OR REPLACE TEMP TABLE made AS FROM invoice_items WHERE created_as_of = ?", [as_of])
-    con.execute(f"CREATE OR REPLACE TEMP TABLE used AS {USED} WHERE entered_at = ?", [as_of])
+    con.execute(f"CREATE OR REPLACE TEMP VIEW used AS {USED} WHERE entered_at = TIMESTAMPTZ '{as_of.isoformat()}'")
 
 
 def report(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Report:
