@@ -112,7 +112,7 @@
     {{ adapter.dispatch('instant')(at) }}
 {%- endmacro %}
 {% macro duckdb__instant(at) -%}
-    cast({{ at }} as timestamptz)
+    make_timestamptz(epoch_us({{ at }}))
 {%- endmacro %}
 {% macro spark__instant(at) -%}
     cast({{ at }} as timestamp_ltz)
@@ -188,7 +188,7 @@
     {{ adapter.dispatch('event_key')(hi, lo) }}
 {%- endmacro %}
 {% macro duckdb__event_key(hi, lo) -%}
-    format('{:032x}{:032x}', {{ hi }}, {{ lo }})
+    replace(concat(cast({{ hi }} as uuid), cast({{ lo }} as uuid)), '-', '')
 {%- endmacro %}
 {% macro spark__event_key(hi, lo) -%}
     lower(concat(hex({{ hi }}), hex({{ lo }})))
