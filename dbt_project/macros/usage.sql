@@ -6,7 +6,7 @@
 {% macro rated(entries, slices, join='left') -%}
     select
         entries.* {{ but(
-            'units, closed_at, slice_plan, slice_start, slice_end, list_no, baseline, bill_from, late_at, ledger_cutover'
+            'closed_at, slice_plan, slice_start, slice_end, list_no, baseline, bill_from, late_at, ledger_cutover'
         ) }},
         if(entries.occurred_at >= slice_start and entries.occurred_at < slice_end, slice_plan, null) as plan,
         charges.aggregate,
@@ -36,12 +36,11 @@
             when entries.cost is not null and coalesce(charges.aggregate, 'cost') = 'cost'
                 then cast(entries.cost as decimal(38, 18))
             when charges.is_pooled
-                then {{ times_ratio('units', 'charges.rate_num', 'charges.rate_den') }}
+                then {{ at_rate('entries.quantity', 'charges') }}
         end as amount
     from (
         select
             entries.*,
-            {{ nano('entries.quantity') }} as units,
             slices.currency,
             slices.period_start,
             slices.period_end,

@@ -1,6 +1,6 @@
 -- Conservation from what was added up to windows: the pooled money of a period's usage is the money of its windows, and the
--- windows of refresh hold all of it but what lies after as_of. Costs agree exactly; a price may end beyond the 18th digit, and
--- then each window was rounded once, and so was the period here: half of that digit each is all that the two may differ by.
+-- windows of refresh hold all of it but what lies after as_of. The two agree exactly; only where a price ends beyond the 18th
+-- digit was each window rounded once, and so is the period here: half of that digit each is all that they may differ by.
 {{ config(meta={'dagster': {'ref': {'name': 'int_usage__windows'}}}) }}
 
 with by_price as (
@@ -11,8 +11,7 @@ with by_price as (
         charges.rate_num,
         charges.rate_den,
         sum(added.cost) as cost,
-        coalesce(sum(added.quantity), 0) as quantity,
-        if(is_cost, 0, count(distinct added.window_no) + 1) as roundings
+        coalesce(sum(added.quantity), 0) as quantity
     from {{ ref('int_usage__added') }} as added
     inner join {{ ref('int_periods__scope') }} as scope on added.slice_no = scope.slice_no
     inner join {{ ref('int_catalogue__charges') }} as charges
@@ -30,9 +29,23 @@ by_row as (
                 when is_cost then cast(cost as decimal(38, 18))
                 else {{ times_ratio(nano('quantity'), 'rate_num', 'rate_den') }}
             end
-        ) as usage,
-        sum(roundings) as roundings
+        ) as usage
     from by_price
+    group by all
+),
+
+endless as (
+    select distinct scope.subscription_id, scope.period_start, charges.rate_num, charges.rate_den, added.window_no
+    from {{ ref('int_usage__added') }} as added
+    inner join {{ ref('int_periods__scope') }} as scope on added.slice_no = scope.slice_no
+    inner join {{ ref('int_catalogue__charges') }} as charges
+        on scope.list_no = charges.list_no and added.meter = charges.meter
+    where charges.is_pooled and charges.aggregate <> 'cost' and 1000000000 % charges.rate_den <> 0
+),
+
+rounded as (
+    select subscription_id, period_start, count(*) + count(distinct (rate_num, rate_den)) as roundings
+    from endless
     group by all
 ),
 
@@ -72,6 +85,8 @@ sums as (
         select *, 'refresh' as side from refreshed
         union all by name
         select *, 'ahead' as side from ahead
+        union all by name
+        select *, 'rounded' as side from rounded
     )
     group by all
 )

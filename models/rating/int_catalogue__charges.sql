@@ -20,6 +20,13 @@ charges as (
 final as (
     select
         *,
+        case
+            when abs(rate_num) <= 10000000000 and rate_num * 1000000000 % rate_den = 0
+                then cast(
+                        cast({{ quotient('rate_num * 1000000000', 'rate_den') }} as decimal(28, 0))
+                        * cast(0.000000001 as decimal(9, 9)) as decimal(28, 9)
+                    )
+        end as rate_exact,
         -- One number for each price list, so that millions of rows are joined by it.
         cast(dense_rank() over (order by catalog_id, plan, version_from) as bigint) as list_no
     from charges
