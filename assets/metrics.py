@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,14 @@ class Family:
 def _seconds(microseconds: str) -> str:
     return f"({microseconds})::DECIMAL(20, 0) * 0.000001::DECIMAL(6, 6)"
 
+
+# One pass over the ledger for all that is asked of it below.
+_ENTERED = """
+    CREATE OR REPLACE TEMP TABLE entered AS
+    SELECT source, count(*) AS usages, max(occurred_at) AS newest,
+           count(*) FILTER (occurred_at >= today - INTERVAL 1 DAY AND occurred_at < today) AS last_closed_day
+    FROM books.ledger, (SELECT date_trunc('day', max(as_of)) AS today FROM books.runs)
+    GROUP BY source"""
 
 _JUDGED = "SELECT max(as_of) FROM gate.nights"
 
@@ -59,7 +68,7 @@ FAMILIES = {
     "usages": Family(
         "counter",
         "Usages in the ledger.",
-        "SELECT source, count(*) FROM books.ledger GROUP BY source ORDER BY source",
+        "SELECT source, usages FROM entered ORDER BY source",
     ),
     "quarantine_rows": Family(
         "gauge",
@@ -87,22 +96,19 @@ FAMILIES = {
     "newest_usage_timestamp_seconds": Family(
         "gauge",
         "When the newest usage of a source occurred.",
-        f"SELECT source, {_seconds('epoch_us(max(occurred_at))')} FROM books.ledger GROUP BY source ORDER BY source",
+        f"SELECT source, {_seconds('epoch_us(newest)')} FROM entered ORDER BY source",
     ),
     "lag_seconds": Family(
         "gauge",
         "From a source's newest usage to the last night's as_of.",
         f"""
-        SELECT source, {_seconds("epoch_us((SELECT max(as_of) FROM books.runs)) - epoch_us(max(occurred_at))")}
-        FROM books.ledger GROUP BY source ORDER BY source""",
+        SELECT source, {_seconds("epoch_us((SELECT max(as_of) FROM books.runs)) - epoch_us(newest)")}
+        FROM entered ORDER BY source""",
     ),
     "last_closed_day_usages": Family(
         "gauge",
         "Usages of the last whole UTC day before the last night, by source; 0 where the day's log has not come.",
-        """
-        WITH night AS (SELECT date_trunc('day', max(as_of)) AS today FROM books.runs)
-        SELECT source, count(*) FILTER (occurred_at >= today - INTERVAL 1 DAY AND occurred_at < today)
-        FROM books.ledger, night GROUP BY source ORDER BY source""",
+        "SELECT source, last_closed_day FROM entered ORDER BY source",
     ),
     # Money.
     "unbilled": Family(
@@ -180,6 +186,8 @@ def write(con: duckdb.DuckDBPyConnection, workspace: Path) -> Path:
 
 
 def lines(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    with suppress(duckdb.CatalogException):
+        con.execute(_ENTERED)
     for name, family in FAMILIES.items():
         full = f"tallyhouse_{name}"
         yield f"# TYPE {full} {family.kind}\n"

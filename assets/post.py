@@ -24,6 +24,7 @@ from assets.limits import refuse_beyond
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
+    "forget what was weighed before": "DROP TABLE IF EXISTS night.leaks",
     "keep the catalogue of tonight's closes and lines": """
         INSERT INTO books.close_charges
         SELECT s.catalog_id, c.* FROM catalog.charges c, catalog.settings s

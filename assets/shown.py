@@ -20,7 +20,7 @@ AFTERWARDS = {
         SELECT raw_file, source, rows, accepted, duplicate, ignored, quarantined FROM billing.files
         WHERE source IS NOT NULL AND rows <> accepted + duplicate + ignored + quarantined
         ORDER BY raw_file, source""",
-    "nothing_has_leaked": "FROM leaks WHERE difference <> 0 ORDER BY day, meter, measure",
+    "nothing_has_leaked": "FROM night.leaks WHERE difference <> 0 ORDER BY day, meter, measure",
 }
 
 # Sources with usage in the week before the last whole UTC day, and none on it.
@@ -161,8 +161,8 @@ def batch(con: duckdb.DuckDBPyConnection) -> Metadata:
 
 
 def weigh(con: duckdb.DuckDBPyConnection) -> None:
-    """The ledger of leaks as the temporary table `leaks`: one pass over the ledger for all that is asked of it here."""
-    con.execute("CREATE OR REPLACE TEMP TABLE leaks AS FROM billing.leak_ledger")
+    """The ledger of leaks as it stands after posting: one pass over the ledger for all that is asked of it, and readers."""
+    con.execute("CREATE OR REPLACE TABLE night.leaks AS FROM billing.leak_ledger")
 
 
 def books(con: duckdb.DuckDBPyConnection) -> Metadata:
@@ -171,7 +171,7 @@ def books(con: duckdb.DuckDBPyConnection) -> Metadata:
         {
             "leak_ledger": table(
                 con,
-                """SELECT measure, sum(COLUMNS(* EXCLUDE (day, meter, measure))) FROM leaks
+                """SELECT measure, sum(COLUMNS(* EXCLUDE (day, meter, measure))) FROM night.leaks
                 GROUP BY measure ORDER BY measure DESC""",
                 is_turned=True,
             ),

@@ -46,7 +46,8 @@ def connect(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _settle(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    # A step ends by closing the file, which writes all of it down; in its midst that would only be done twice.
+    con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET checkpoint_threshold = '1GB'")
 
 
 def settle_reader(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
