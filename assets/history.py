@@ -5,6 +5,9 @@ falls in: its bounds, terms and prices. So beside the ledger the published file 
 `kept`). Tonight that is compared: nights that have entered something since, and stretches of subscriptions that are cut
 or priced otherwise, are written anew. Should the comparison ever miss a row, there are too many or too few, and the
 ledger is published whole.
+
+Beside each night the file keeps in which turn (by which publication) its usage was written last: by that a file of an
+earlier turn is brought up to a later one.
 """
 
 from __future__ import annotations
@@ -12,8 +15,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
+
+from assets.warehouse import text
+
+# A file is brought up to a later one where one row in so many, or fewer, has been written since.
+ONE_IN = 4
 
 Nights = dict[datetime, int]  # the nights of usage, and how much each has entered
 
@@ -41,51 +50,107 @@ _ACCOUNTS = "SELECT account_id, currency FROM catalog.accounts"
 _NOW = {"mark": _MARK, "stretches": _STRETCHES, "accounts": _ACCOUNTS}
 
 
+def goes_on(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    """Whether a published ledger may be added to: one that tonight's models would tell in the same words."""
+    needed = ("billing.ledger", "kept.nights", "kept.turn", *(f"kept.{table}" for table in _NOW))
+    try:
+        con.execute(f"ATTACH {text(file)} AS latest (READ_ONLY)")
+        for table in needed:
+            con.execute(f"FROM latest.{table} LIMIT 0")
+        return con.execute(f"SELECT ({_MARK}) = (FROM latest.kept.mark)").fetchall() == [(True,)]
+    except duckdb.Error:
+        return False
+    finally:
+        con.execute("DETACH DATABASE IF EXISTS latest")
+
+
+def begin_turn(con: duckdb.DuckDBPyConnection) -> None:
+    """Number this publication."""
+    con.execute("""
+        CREATE SCHEMA IF NOT EXISTS published.kept;
+        CREATE TABLE IF NOT EXISTS published.kept.nights (night TIMESTAMP, rows BIGINT, turn BIGINT);
+        CREATE TABLE IF NOT EXISTS published.kept.turn AS SELECT 0::BIGINT AS no;
+        UPDATE published.kept.turn SET no = no + 1""")
+
+
+def catch_up(con: duckdb.DuckDBPyConnection, anew: Collection[str]) -> bool:
+    """Make `published`, a file of an earlier turn, say what `latest` says, but for tables that are told anew.
+
+    It is not where much of the ledger has been written since: then the file is copied sooner.
+    """
+    since = "turn > (SELECT no FROM published.kept.turn)"
+    ((follows, written, rows),) = con.execute(f"""
+        SELECT (SELECT no FROM latest.kept.turn) > (SELECT no FROM published.kept.turn)
+               AND NOT EXISTS (
+                   SELECT night, rows, turn FROM latest.kept.nights WHERE NOT {since}
+                   EXCEPT SELECT night, rows, turn FROM published.kept.nights),
+               (SELECT coalesce(sum(rows), 0) FROM latest.kept.nights WHERE {since}),
+               (SELECT coalesce(sum(rows), 0) FROM latest.kept.nights)""").fetchall()
+    if not follows or written * ONE_IN > rows:
+        return False
+    nights = {night for (night,) in con.execute(f"SELECT night FROM latest.kept.nights WHERE {since}").fetchall()}
+    con.execute(f"DELETE FROM published.billing.ledger WHERE {_of(nights)}")
+    con.execute(f"INSERT INTO published.billing.ledger FROM latest.billing.ledger WHERE {_of(nights)}")
+    others = con.execute("""
+        SELECT schema_name, table_name FROM duckdb_tables()
+        WHERE database_name = 'latest' AND (schema_name, table_name) <> ('billing', 'ledger')""").fetchall()
+    for schema, table in others:
+        if schema == "kept" or table not in anew:
+            con.execute(f"CREATE OR REPLACE TABLE published.{schema}.{table} AS FROM latest.{schema}.{table}")
+    return _counted(con, "published.billing.ledger") == int(rows)
+
+
 def bring_up(con: duckdb.DuckDBPyConnection, order: str) -> Told:
     """Make published.billing.ledger say what billing.ledger says."""
-    entered = _nights(con, "books.ledger")
+    entered = _nights(con)
     for table, query in _NOW.items():
         con.execute(f"CREATE OR REPLACE TEMP TABLE {table}_now AS {query}")
-    told = _add(con, entered, order) if _continues(con) else None
-    if told is None or not _is_whole(con):
+    told = _add(con, entered, order) if _is_begun(con) else None
+    if told is None or _counted(con, "published.billing.ledger") != _counted(con, "books.ledger"):
         con.execute(f"CREATE OR REPLACE TABLE published.billing.ledger AS FROM billing.ledger ORDER BY {order}")
         told = Told(entered, entered.keys(), entered.keys())
-    con.execute("CREATE SCHEMA IF NOT EXISTS published.kept")
     for table in _NOW:
         con.execute(f"""
             CREATE OR REPLACE TABLE published.kept.{table} AS FROM {table}_now;
             DROP TABLE {table}_now""")
+    _note(con, told)
     return told
 
 
-def _nights(con: duckdb.DuckDBPyConnection, ledger: str) -> Nights:
+def _note(con: duckdb.DuckDBPyConnection, told: Told) -> None:
+    """Keep what each night has, and that what was written just now was written in this turn."""
+    ((turn,),) = con.execute("SELECT no FROM published.kept.turn").fetchall()
+    before = dict(con.execute("SELECT night, turn FROM published.kept.nights").fetchall())
+    rows = [
+        f"(TIMESTAMP '{night}', {count}, {turn if night in told.written else before[night]})"
+        for night, count in told.nights.items()
+    ]
+    con.execute("DELETE FROM published.kept.nights")
+    if rows:
+        con.execute(f"INSERT INTO published.kept.nights VALUES {', '.join(rows)}")
+
+
+def _nights(con: duckdb.DuckDBPyConnection) -> Nights:
     # A cast of every row is dearer than counting them.
-    found = con.execute(f"""
+    found = con.execute("""
         SELECT entered_at::TIMESTAMP AS night, rows
-        FROM (SELECT entered_at, count(*) AS rows FROM {ledger} GROUP BY entered_at) ORDER BY night""")
+        FROM (SELECT entered_at, count(*) AS rows FROM books.ledger GROUP BY entered_at) ORDER BY night""")
     return dict(found.fetchall())
 
 
-def _continues(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a ledger is there that may be added to: one of the same book, as the models of tonight tell it."""
-    there = con.execute("""
-        SELECT count(*) FROM duckdb_tables() WHERE database_name = 'published'
-        AND (schema_name = 'kept' OR (schema_name, table_name) = ('billing', 'ledger'))
-    """).fetchall()
-    if there != [(len(_NOW) + 1,)]:
-        return False
-    return con.execute("SELECT (FROM mark_now) = (FROM published.kept.mark)").fetchall() == [(True,)]
+def _counted(con: duckdb.DuckDBPyConnection, ledger: str) -> int:
+    ((count,),) = con.execute(f"SELECT count(*) FROM {ledger}").fetchall()
+    return int(count)
 
 
-def _is_whole(con: duckdb.DuckDBPyConnection) -> bool:
-    return con.execute(
-        "SELECT (SELECT count(*) FROM books.ledger) = (SELECT count(*) FROM published.billing.ledger)"
-    ).fetchall() == [(True,)]
+def _is_begun(con: duckdb.DuckDBPyConnection) -> bool:
+    there = "SELECT 1 FROM duckdb_tables() WHERE (database_name, table_name) = ('published', 'ledger')"
+    return con.execute(there).fetchone() is not None
 
 
 def _add(con: duckdb.DuckDBPyConnection, entered: Nights, order: str) -> Told | None:
     """Write what is new or reads otherwise; None where the books have less than is published."""
-    told = _nights(con, "published.billing.ledger")
+    told = dict(con.execute("SELECT night, rows FROM published.kept.nights").fetchall())
     if not told.keys() <= entered.keys():
         return None
     new = {night for night, count in entered.items() if told.get(night) != count}

@@ -6,14 +6,12 @@ sees half of either, and the warehouse itself is never opened by a reader.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 
-from assets import exports, history
+from assets import exports, history, turns
 from assets.warehouse import text
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
@@ -45,7 +43,7 @@ TABLES = {
 
 def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
     """Write published/ from the books: the ledger goes on from what is there, all else is told anew; rows by table."""
-    return _publish(con, workspace, tuple(TABLES))
+    return _publish(con, workspace, tuple(TABLES), history.goes_on(con, _file(workspace)))
 
 
 def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> bool:
@@ -56,7 +54,7 @@ def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]
         return True
     changed = [table for table in tables if not _is_current(con, file, table)]
     if changed:
-        _publish(con, workspace, changed)
+        _publish(con, workspace, changed, goes_on=True)
     return bool(changed)
 
 
@@ -75,36 +73,42 @@ def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
     return row == (0,)
 
 
-def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> dict[str, int]:
+def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str], goes_on: bool) -> dict[str, int]:
     target = workspace / "published"
     target.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
     for leftover in (fresh, Path(f"{fresh}.wal")):
         leftover.unlink(missing_ok=True)
-    if _file(workspace).exists():
-        _clone(_file(workspace), fresh)
-    # The oldest storage version is what every DuckDB an analyst may have can open.
-    con.execute(f"ATTACH {text(fresh)} AS published (STORAGE_VERSION 'v1.0.0')")
+    is_moved = goes_on and turns.make(con, _file(workspace), fresh, anew=tables)
+    con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
     try:
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
+        history.begin_turn(con)
         told = history.Told()
         for table in tables:
             if table == "ledger":
                 told = history.bring_up(con, TABLES[table])
             else:
-                anew = f"FROM billing.{table} ORDER BY {TABLES[table]}"
+                anew = f"FROM {_relation(con, table)} ORDER BY {TABLES[table]}"
                 con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {anew}")
-        _comment(con, tables)
+        _comment(con)
         rows = {table: _count(con, table) for table in tables}
         files = list(_exports(target / "exports", tables, told))
         exports.write(con, files)
     finally:
         con.execute("DETACH published")
     exports.put_in_place(files)
-    os.replace(fresh, _file(workspace))
+    turns.replace(_file(workspace), fresh, is_moved)
     if told.nights:
         exports.clear(target / "exports", told.nights)
     return rows
+
+
+def _relation(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Where a table is told from; the leaks of a night that was weighed as it was posted need not be weighed again."""
+    weighed = "SELECT 1 FROM duckdb_tables() WHERE (schema_name, table_name) = ('night', 'leaks')"
+    is_weighed = table == "leak_ledger" and con.execute(weighed).fetchone()
+    return "night.leaks" if is_weighed else f"billing.{table}"
 
 
 def _exports(folder: Path, tables: Sequence[str], told: history.Told) -> Iterator[exports.Export]:
@@ -115,20 +119,7 @@ def _exports(folder: Path, tables: Sequence[str], told: history.Told) -> Iterato
             yield from exports.of_table(folder, table)
 
 
-def _clone(file: Path, fresh: Path) -> None:
-    """The same bytes in a file of its own, by the system, which shares them between both where it can."""
-    with file.open("rb") as source, fresh.open("wb") as target:
-        left = os.fstat(source.fileno()).st_size
-        try:
-            while left:
-                left -= os.copy_file_range(source.fileno(), target.fileno(), left) or left
-            return
-        except (AttributeError, OSError):  # not on this system, or not between these files
-            pass
-    shutil.copyfile(file, fresh)
-
-
-def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
+def _comment(con: duckdb.DuckDBPyConnection) -> None:
     """Carry the descriptions of the models and their columns over, so that the file explains itself."""
     described = """
         SELECT 'TABLE', view_name, NULL, comment FROM duckdb_views()
@@ -139,7 +130,7 @@ def _comment(con: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
     comments = [
         f"COMMENT ON {kind} published.billing.{name} IS {text(comment)}"
         for kind, table, column, comment in con.execute(described).fetchall()
-        if table in tables
+        if table in TABLES
         for name in [f'{table}."{column}"' if column else table]
     ]
     con.execute("; ".join(("BEGIN", *comments, "COMMIT")))  # each by itself would wait for the disk

@@ -92,11 +92,9 @@ def _lines(root: Path) -> int:
     return int(row[0]) if row else 0
 
 
-# Of May 28 days are in the books, one more makes everything as nights leave it, and the one after it is measured.
-_BEFORE, _SETTLING, _MEASURED = 28, 28, 29
-_IN_BOOKS = datetime(2026, 5, 29, 3, tzinfo=UTC)
-_SETTLED = datetime(2026, 5, 30, 2, tzinfo=UTC)
-_NIGHT = datetime(2026, 5, 31, 2, tzinfo=UTC)
+# What is older lies in 27 days of May. A small night makes all as nights leave it; one like the measured night follows.
+_BEFORE = 27
+_IN_BOOKS, _SETTLED, _EVE, _NIGHT = (datetime(2026, 5, day, 2, tzinfo=UTC) for day in (28, 29, 30, 31))
 
 
 def history(
@@ -104,16 +102,19 @@ def history(
 ) -> Result:
     """The same night of new usages on ledgers of different lengths, all of them in the month that is open."""
     company = companies.metered(accounts)
+    alike = workload.Month(company, new * workload.DAYS, 3)
     costs: dict[int, list[Cost]] = {}
     with scratch(directory) as root:
         for length in histories:
-            say(f"{length:,} usages into the books, and a small night on them")
+            say(f"{length:,} usages into the books, the last {new:,} by a night")
             place = root / str(length)
-            workload.enter(place, workload.Month(company, length, days=_BEFORE), _IN_BOOKS)
+            workload.enter(place, workload.Month(company, length - new, days=_BEFORE), _IN_BOOKS)
             with duckdb.connect() as con:
-                workload.write_day(con, place, workload.Month(company, 1_000 * workload.DAYS, 2), _SETTLING, True)
+                workload.write_day(con, place, workload.Month(company, 1_000 * workload.DAYS, 2), _BEFORE, True)
                 ours.night(place, _SETTLED)
-                workload.write_day(con, place, workload.Month(company, new * workload.DAYS, 3), _MEASURED, True)
+                workload.write_day(con, place, alike, _BEFORE + 1, True)
+                ours.night(place, _EVE)
+                workload.write_day(con, place, alike, _BEFORE + 2, True)
         for _ in range(rounds):
             for length in histories:
                 copy = root / "copy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from assets import exports, history, publish, warehouse
+from assets import exports, history, publish, turns, warehouse
 from tests import nights
 from tests.pipeline.places import case, copied
 from tests.property.generate import Size, generate
@@ -60,12 +61,35 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["occurred_at"], row["event_key"]))
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Two files take turns, however short; whether the one before was brought up, each time it might have been."""
+    found: list[bool] = []
+    catch_up = history.catch_up
+
+    def noted(con: duckdb.DuckDBPyConnection, anew: Collection[str]) -> bool:
+        found.append(catch_up(con, anew))
+        return found[-1]
+
+    monkeypatch.setattr(turns, "LONG", 0)
+    monkeypatch.setattr(history, "ONE_IN", 1)
+    monkeypatch.setattr(turns, "_share", lambda file, fresh: False)
+    monkeypatch.setattr(history, "catch_up", noted)
+    return found
+
+
+def before(workspace: Path) -> Path:
+    return workspace / "published" / ".tallyhouse.duckdb.before"
+
+
+@pytest.mark.parametrize("is_by_turns", [False, True])
 @pytest.mark.parametrize("seed", seeds([9]))
 def test_night_after_night_it_is_what_it_would_be_at_once(
-    seed: int, tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+    seed: int, is_by_turns: bool, tmp_path: Path, written: Written, request: pytest.FixtureRequest
 ) -> None:
     """Terms move, prices change, periods close, usage is late; a part of the exports is written when it changed."""
-    monkeypatch.setattr(exports, "FULL", 12)
+    request.getfixturevalue("monkeypatch").setattr(exports, "FULL", 12)
+    taken = request.getfixturevalue("taken") if is_by_turns else []
     script = generate(seed, tmp_path / "generated", size=Size(accounts=4, events=80, nights=5, days=70)).script
     workspace = tmp_path / "workspace"
     stood: dict[str, tuple[int, int]] = {}
@@ -84,6 +108,7 @@ def test_night_after_night_it_is_what_it_would_be_at_once(
                     kept += not is_written
         stood = stands
     assert kept, "no part was left as it stood"
+    assert before(workspace).exists() == any(taken) == is_by_turns
     tonight = [as_of.replace(tzinfo=None) for as_of in script.nights]
     assert any(one.written and min(one.written) < as_of for one, as_of in zip(written, tonight, strict=True)), (
         "nothing read otherwise"
@@ -123,6 +148,52 @@ def test_what_does_not_go_on_is_told_whole(tmp_path: Path, written: Written) -> 
             publish.publish(con, place)
         assert written[-1].written == count_by_night(nights.to_publish(place)["ledger"]).keys()
         assert different(place) == []
+
+
+def test_a_file_takes_its_turn_only_when_nobody_has_it_open(tmp_path: Path, taken: list[bool]) -> None:
+    """Neither a query that goes on nor a copy under way sees the nights after it."""
+    script = case("late-adjustments-both-signs").script
+    workspace = tmp_path / "workspace"
+    file = workspace / "published" / "tallyhouse.duckdb"
+    as_of = script.before(1, workspace)
+    nights.run_night(workspace, as_of)
+    had = file.read_bytes()
+    with file.open("rb") as carried:
+        for minute in range(1, 4):
+            nights.run_night(workspace, as_of + timedelta(minutes=minute))
+            assert different(workspace) == []
+        assert carried.read() == had
+    assert taken == [True], "theirs is passed over, and the one after it is not"
+    nights.run_night(workspace, as_of + timedelta(minutes=4))
+    with duckdb.connect(str(file), read_only=True) as reader:
+        told = reader.execute("SELECT count(*) FROM billing.runs").fetchall()
+        nights.run_night(workspace, as_of + timedelta(minutes=5))
+        nights.run_night(workspace, as_of + timedelta(minutes=6))
+        assert reader.execute("SELECT count(*) FROM billing.runs").fetchall() == told
+    assert different(workspace) == []
+
+
+def test_a_run_that_dies_between_two_names_leaves_readers_theirs(
+    tmp_path: Path, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = case("late-adjustments-both-signs").script
+    workspace = tmp_path / "workspace"
+    as_of = script.before(1, workspace)
+    nights.run_night(workspace, as_of)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr("assets.turns.os.replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            nights.run_night(workspace, as_of + timedelta(minutes=1))
+    file = workspace / "published" / "tallyhouse.duckdb"
+    with duckdb.connect(str(file), read_only=True) as reader:
+        nights.run_night(workspace, as_of + timedelta(minutes=2))
+        assert reader.execute("SELECT count(*) FROM billing.runs").fetchall() == [(1,)]
+    assert taken == []
+    assert different(workspace) == []
 
 
 def test_the_file_alone_is_all_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
