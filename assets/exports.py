@@ -43,6 +43,7 @@ class Export:
     """A file to be put in its place: a table or a part of the ledger, in one format."""
 
     file: Path
+    table: str
     query: str
     options: str
 
@@ -66,7 +67,7 @@ def parts(nights: Nights) -> list[Part]:
 def of_table(folder: Path, table: str) -> Iterator[Export]:
     """A table as it stands, which is in order."""
     for suffix, options in FORMATS.items():
-        yield Export(folder / f"{table}.{suffix}", f"FROM published.billing.{table}", options)
+        yield Export(folder / f"{table}.{suffix}", table, f"FROM published.billing.{table}", options)
 
 
 def of_ledger(folder: Path, told: Told, order: str) -> Iterator[Export]:
@@ -96,7 +97,7 @@ def _unlike(stem: Path, query: str, is_changed: bool) -> Iterator[Export]:
     for suffix, options in FORMATS.items():
         file = stem.with_name(f"{stem.name}.{suffix}")
         if is_changed or not file.exists():
-            yield Export(file, query, options)
+            yield Export(file, "ledger", query, options)
 
 
 def _entered(part: Part) -> str:
@@ -104,17 +105,22 @@ def _entered(part: Part) -> str:
 
 
 def write(con: duckdb.DuckDBPyConnection, exports: Iterable[Export]) -> None:
+    instants = _instants(con)
     for one in exports:
         one.file.parent.mkdir(parents=True, exist_ok=True)
-        query = _spelled(con, one.query) if one.file.suffix == ".csv" else one.query
+        spelled = instants.get(one.table) if one.file.suffix == ".csv" else None
+        query = f"SELECT * REPLACE ({spelled}) FROM ({one.query})" if spelled else one.query
         con.execute(f"COPY ({query}) TO {text(one.fresh)} ({one.options})")
 
 
-def _spelled(con: duckdb.DuckDBPyConnection, query: str) -> str:
-    """Instants as text, as DuckDB would write them in UTC; it would ask a calendar about every one of millions."""
-    columns = con.execute(f"SELECT column_name FROM (DESCRIBE {query}) WHERE column_type = 'TIMESTAMP WITH TIME ZONE'")
-    instants = [f'make_timestamp(epoch_us("{name}"))::VARCHAR || \'+00\' AS "{name}"' for (name,) in columns.fetchall()]
-    return f"SELECT * REPLACE ({', '.join(instants)}) FROM ({query})" if instants else query
+def _instants(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Each table's instants as text, as DuckDB writes them in UTC; it would ask a calendar about each of millions."""
+    spelled = """make_timestamp(epoch_us("{0}"))::VARCHAR || ''+00'' AS "{0}\""""
+    found = con.execute(f"""
+        SELECT table_name, string_agg(format('{spelled}', column_name), ', ') FROM duckdb_columns()
+        WHERE database_name = 'published' AND schema_name = 'billing' AND data_type = 'TIMESTAMP WITH TIME ZONE'
+        GROUP BY table_name""")
+    return dict(found.fetchall())
 
 
 def put_in_place(exports: Iterable[Export]) -> None:

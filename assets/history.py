@@ -15,11 +15,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
-
-from assets.warehouse import text
 
 # A file is brought up to a later one where one row in so many, or fewer, has been written since.
 ONE_IN = 4
@@ -50,18 +47,19 @@ _ACCOUNTS = "SELECT account_id, currency FROM catalog.accounts"
 _NOW = {"mark": _MARK, "stretches": _STRETCHES, "accounts": _ACCOUNTS}
 
 
-def goes_on(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
-    """Whether a published ledger may be added to: one that tonight's models would tell in the same words."""
-    needed = ("billing.ledger", "kept.nights", "kept.turn", *(f"kept.{table}" for table in _NOW))
-    try:
-        con.execute(f"ATTACH {text(file)} AS latest (READ_ONLY)")
-        for table in needed:
-            con.execute(f"FROM latest.{table} LIMIT 0")
-        return con.execute(f"SELECT ({_MARK}) = (FROM latest.kept.mark)").fetchall() == [(True,)]
-    except duckdb.Error:
+def goes_on(con: duckdb.DuckDBPyConnection) -> bool:
+    """Take down what tonight's usage follows from; whether the ledger that is published may be added to.
+
+    It may be if it is there, and tonight's models would tell it in the same words.
+    """
+    for table, query in _NOW.items():
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table}_now AS {query}")
+    there = con.execute("""
+        SELECT count(*) FROM duckdb_tables() WHERE database_name = 'published'
+        AND (schema_name = 'kept' OR (schema_name, table_name) = ('billing', 'ledger'))""").fetchall()
+    if there != [(len(_NOW) + 3,)]:
         return False
-    finally:
-        con.execute("DETACH DATABASE IF EXISTS latest")
+    return con.execute("SELECT (FROM mark_now) = (FROM published.kept.mark)").fetchall() == [(True,)]
 
 
 def begin_turn(con: duckdb.DuckDBPyConnection) -> None:
@@ -100,12 +98,10 @@ def catch_up(con: duckdb.DuckDBPyConnection, anew: Collection[str]) -> bool:
     return _counted(con, "published.billing.ledger") == int(rows)
 
 
-def bring_up(con: duckdb.DuckDBPyConnection, order: str) -> Told:
+def bring_up(con: duckdb.DuckDBPyConnection, order: str, is_begun: bool) -> Told:
     """Make published.billing.ledger say what billing.ledger says."""
     entered = _nights(con)
-    for table, query in _NOW.items():
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table}_now AS {query}")
-    told = _add(con, entered, order) if _is_begun(con) else None
+    told = _add(con, entered, order) if is_begun else None
     if told is None or _counted(con, "published.billing.ledger") != _counted(con, "books.ledger"):
         con.execute(f"CREATE OR REPLACE TABLE published.billing.ledger AS FROM billing.ledger ORDER BY {order}")
         told = Told(entered, entered.keys(), entered.keys())
@@ -141,11 +137,6 @@ def _nights(con: duckdb.DuckDBPyConnection) -> Nights:
 def _counted(con: duckdb.DuckDBPyConnection, ledger: str) -> int:
     ((count,),) = con.execute(f"SELECT count(*) FROM {ledger}").fetchall()
     return int(count)
-
-
-def _is_begun(con: duckdb.DuckDBPyConnection) -> bool:
-    there = "SELECT 1 FROM duckdb_tables() WHERE (database_name, table_name) = ('published', 'ledger')"
-    return con.execute(there).fetchone() is not None
 
 
 def _add(con: duckdb.DuckDBPyConnection, entered: Nights, order: str) -> Told | None:

@@ -43,7 +43,7 @@ TABLES = {
 
 def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
     """Write published/ from the books: the ledger goes on from what is there, all else is told anew; rows by table."""
-    return _publish(con, workspace, tuple(TABLES), history.goes_on(con, _file(workspace)))
+    return _publish(con, workspace, tuple(TABLES))
 
 
 def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> bool:
@@ -54,7 +54,7 @@ def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]
         return True
     changed = [table for table in tables if not _is_current(con, file, table)]
     if changed:
-        _publish(con, workspace, changed, goes_on=True)
+        _publish(con, workspace, changed)
     return bool(changed)
 
 
@@ -73,21 +73,25 @@ def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
     return row == (0,)
 
 
-def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str], goes_on: bool) -> dict[str, int]:
+def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> dict[str, int]:
     target = workspace / "published"
     target.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
-    for leftover in (fresh, Path(f"{fresh}.wal")):
-        leftover.unlink(missing_ok=True)
-    is_moved = goes_on and turns.make(con, _file(workspace), fresh, anew=tables)
+    turns.clear(fresh)
+    is_moved = _file(workspace).exists() and turns.make(con, _file(workspace), fresh, anew=tables)
     con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
     try:
+        goes_on = "ledger" not in tables or history.goes_on(con)
+        if not goes_on:  # all is told anew, in a file without the room that the old took
+            con.execute("DETACH published")
+            turns.clear(fresh)
+            con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
         history.begin_turn(con)
         told = history.Told()
         for table in tables:
             if table == "ledger":
-                told = history.bring_up(con, TABLES[table])
+                told = history.bring_up(con, TABLES[table], goes_on)
             else:
                 anew = f"FROM {_relation(con, table)} ORDER BY {TABLES[table]}"
                 con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {anew}")
@@ -98,7 +102,7 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     finally:
         con.execute("DETACH published")
     exports.put_in_place(files)
-    turns.replace(_file(workspace), fresh, is_moved)
+    turns.replace(_file(workspace), fresh, is_moved and goes_on)
     if told.nights:
         exports.clear(target / "exports", told.nights)
     return rows

@@ -42,7 +42,7 @@ def replace(file: Path, fresh: Path, is_moved: bool) -> None:
     """Put `fresh` before readers; a long file that they had is kept for its turn, if bytes have to be moved here."""
     before = _before(file)
     before.unlink(missing_ok=True)
-    if is_moved and file.exists() and file.stat().st_size >= LONG:
+    if is_moved and file.stat().st_size >= LONG:
         with suppress(OSError):  # no second name for a file on this system: it will be copied
             os.link(file, before)
     os.replace(fresh, file)
@@ -67,9 +67,13 @@ def _take_turn(con: duckdb.DuckDBPyConnection, before: Path, file: Path, fresh: 
         for name in ("latest", "published"):
             con.execute(f"DETACH DATABASE IF EXISTS {name}")
     if not is_up:
-        for leftover in (fresh, Path(f"{fresh}.wal")):
-            leftover.unlink(missing_ok=True)
+        clear(fresh)
     return is_up
+
+
+def clear(fresh: Path) -> None:
+    for leftover in (fresh, Path(f"{fresh}.wal")):
+        leftover.unlink(missing_ok=True)
 
 
 def _is_left_alone(file: Path) -> bool:

@@ -28,8 +28,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
     told: Written = []
     bring_up = history.bring_up
 
-    def noted(con: duckdb.DuckDBPyConnection, order: str) -> history.Told:
-        told.append(bring_up(con, order))
+    def noted(con: duckdb.DuckDBPyConnection, order: str, is_begun: bool) -> history.Told:
+        told.append(bring_up(con, order, is_begun))
         return told[-1]
 
     monkeypatch.setattr(history, "bring_up", noted)
