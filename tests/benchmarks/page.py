@@ -104,8 +104,8 @@ def report(results: dict[str, Any], on: str) -> Report:
     aimed = [it for it in found if it.goal is not None]
     missed = [it for it in aimed if not it.is_met]
     headline = (
-        f"{len(aimed) - len(missed)} of {len(aimed)} goals are met. All of it ran side by side in one run, on the same "
-        "files, and every line of a bill is equal to the cent, whoever reckoned it."
+        f"{len(aimed) - len(missed)} of {len(aimed)} goals are met. What is compared ran side by side in one run, "
+        "on the same files, and every line of a bill is equal to the cent, whoever reckoned it."
     )
     sections = [
         Section("ratios", "Ratios", _RATIOS, [_ratio_grid(found)]),
