@@ -31,15 +31,6 @@
     ) }}
 {%- endmacro %}
 
-{# What a quantity comes to at the one rate of a charge: a product where the rate ends by the ninth digit, as nearly all do. #}
-{% macro at_rate(quantity, charge) -%}
-    if(
-        {{ charge }}.rate_exact is not null,
-        {{ quantity }} * {{ charge }}.rate_exact,
-        {{ times_ratio(nano(quantity), charge ~ '.rate_num', charge ~ '.rate_den') }}
-    )
-{%- endmacro %}
-
 {# Money that was put together of ratios, `roundings` of which may not have ended at the 18th digit: each is off by half of that
    digit at most. Where a number of 15 digits lies within reach of that, it is the one that is meant: three thirds are one.
    Without such ratios all 18 digits count, so that nothing is rounded on its way to the one rounding that bills. #}

@@ -35,8 +35,10 @@
         case
             when entries.cost is not null and coalesce(charges.aggregate, 'cost') = 'cost'
                 then cast(entries.cost as decimal(38, 18))
+            when charges.is_pooled and charges.rate_exact is not null
+                then entries.quantity * charges.rate_exact
             when charges.is_pooled
-                then {{ at_rate('entries.quantity', 'charges') }}
+                then {{ times_ratio(nano('entries.quantity'), 'charges.rate_num', 'charges.rate_den') }}
         end as amount
     from (
         select

@@ -40,7 +40,7 @@ endless as (
     inner join {{ ref('int_periods__scope') }} as scope on added.slice_no = scope.slice_no
     inner join {{ ref('int_catalogue__charges') }} as charges
         on scope.list_no = charges.list_no and added.meter = charges.meter
-    where charges.is_pooled and charges.aggregate <> 'cost' and 1000000000 % charges.rate_den <> 0
+    where charges.is_pooled and charges.aggregate <> 'cost' and charges.rate_exact is null
 ),
 
 rounded as (

@@ -20,11 +20,12 @@ charges as (
 final as (
     select
         *,
+        -- At more than this the least of quantities leaves no room to bill it.
         case
-            when abs(rate_num) <= 10000000000 and rate_num * 1000000000 % rate_den = 0
+            when 1000000000 % rate_den = 0 and abs(rate_num) < 10000000000000000000000000000
                 then cast(
-                        cast({{ quotient('rate_num * 1000000000', 'rate_den') }} as decimal(28, 0))
-                        * cast(0.000000001 as decimal(9, 9)) as decimal(28, 9)
+                        cast(rate_num * {{ quotient('1000000000', 'rate_den') }} as decimal(38, 0))
+                        * cast(0.000000001 as decimal(9, 9)) as decimal(38, 9)
                     )
         end as rate_exact,
         -- One number for each price list, so that millions of rows are joined by it.

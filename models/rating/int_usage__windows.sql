@@ -31,11 +31,7 @@ exact as (
         pooled.period_no,
         added.window_no,
         added.is_counted_in_baseline,
-        if(
-            pooled.is_cost,
-            cast(added.cost as decimal(38, 18)),
-            {{ at_rate('added.quantity', 'pooled') }}
-        ) as usage
+        if(pooled.is_cost, cast(added.cost as decimal(38, 18)), added.quantity * pooled.rate_exact) as usage
     from added
     inner join pooled on added.slice_no = pooled.slice_no and added.meter = pooled.meter
     where pooled.is_cost or pooled.rate_exact is not null
@@ -77,7 +73,7 @@ used as (
             window_no,
             {{ times_ratio('units', 'rate_num', 'rate_den') }} as usage,
             {{ times_ratio('units_not_in_baseline', 'rate_num', 'rate_den') }} as usage_not_in_baseline,
-            if(1000000000 % rate_den = 0, 0, 1) as roundings
+            1 as roundings
         from summed
     ) as priced
     group by period_no, window_no
