@@ -115,12 +115,12 @@ def write(con: duckdb.DuckDBPyConnection, exports: Iterable[Export]) -> None:
 
 def _instants(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Each table's instants as text, as DuckDB writes them in UTC; it would ask a calendar about each of millions."""
-    spelled = """make_timestamp(epoch_us("{0}"))::VARCHAR || ''+00'' AS "{0}\""""
-    found = con.execute(f"""
-        SELECT table_name, string_agg(format('{spelled}', column_name), ', ') FROM duckdb_columns()
+    spelled = """make_timestamp(epoch_us("{0}"))::VARCHAR || '+00' AS "{0}" """
+    found = con.execute("""
+        SELECT table_name, list(column_name) FROM duckdb_columns()
         WHERE database_name = 'published' AND schema_name = 'billing' AND data_type = 'TIMESTAMP WITH TIME ZONE'
         GROUP BY table_name""")
-    return dict(found.fetchall())
+    return {table: ", ".join(map(spelled.format, columns)) for table, columns in found.fetchall()}
 
 
 def put_in_place(exports: Iterable[Export]) -> None:
