@@ -98,9 +98,9 @@ def settings_of_pip(python: Path) -> dict[str, str]:
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never")
     asked = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     configured = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
-    for key, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
+    for name, variable in (("index_url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
         for place in ("global", "install", ":env:"):
-            if value := configured.get(f"{place}.{key}", "").strip("'\""):
+            if value := configured.get(f"{place}.{name}".replace("_", "-"), "").strip("'\""):
                 environment.setdefault(variable, value)
     return environment
 

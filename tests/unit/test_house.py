@@ -56,8 +56,8 @@ def test_no_committed_file_names_a_package_index() -> None:
     # Built from parts, so that this file does not find itself.
     hosts = ["py" + "pi.org", "python" + "hosted.org", "py" + "pi.python.org", "ana" + "conda.org", "npm" + "js.org"]
     settings = [
-        "--" + "index-url",
-        "--extra-" + "index-url",
+        "--" + "index" + "-url",
+        "--extra-" + "index" + "-url",
         "--find-" + "links",
         "--trusted-" + "host",
         "UV_" + "INDEX_URL=",
