@@ -1,33 +1,28 @@
 -- The usages of tonight's batch that do not enter the ledger, each with why: its row is held, or it is a duplicate.
 -- Everything else in the batch is accepted. Only usages whose key stands twice, or in the ledger, are looked at closely.
 {% set in_conflict = conflicts('distinct_claims.event_keys', 'distinct_claims.usages', 'walk.taken_keys', 'walk.taken') -%}
-with recursive placed as (
-    select * from {{ ref('int_batch__placed') }}
-),
-
-held_rows as (
+with recursive held_rows as (
     select
         source,
         raw_file,
         raw_line,
         min_by(reason, {{ reason_rank('reason') }}) as reason
-    from placed
+    from {{ ref('int_batch__placed') }}
     where reason is not null
     group by all
 ),
 
-free as (
-    select placed.*
-    from placed
-    anti join held_rows
-        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+-- Millions of usages are read as they lie, a column or two at a time; only what may be contested is put beside each other.
+repeated_keys as (
+    select key_hi from {{ ref('int_batch__placed') }} where reason is null group by key_hi having count(*) > 1
 ),
 
 -- Looked up by one half of the key, which is a fraction of the work; whole keys are compared below.
 looked_up as (
     select ledger.key_hi
     from {{ source('books', 'ledger') }} as ledger
-    semi join free on ledger.key_hi = free.key_hi
+    semi join (select key_hi from {{ ref('int_batch__placed') }} where reason is null) as placed
+        on ledger.key_hi = placed.key_hi
 ),
 
 known_keys as (
@@ -42,34 +37,47 @@ known_keys as (
     semi join looked_up on ledger.key_hi = looked_up.key_hi
 ),
 
+suspects as (
+    select placed.source, placed.raw_file, placed.raw_line, placed.key_hi
+    from {{ ref('int_batch__placed') }} as placed
+    semi join (
+        select key_hi from repeated_keys
+        union
+        select key_hi from known_keys
+    ) as suspected
+        on placed.key_hi = suspected.key_hi
+    anti join held_rows
+        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+),
+
 contested_keys as (
-    select key_hi from free group by key_hi having count(*) > 1
+    select key_hi from suspects group by key_hi having count(*) > 1
     union
     select key_hi from known_keys
 ),
 
 contested_rows as (
-    select distinct free.source, free.raw_file, free.raw_line
-    from free
-    inner join contested_keys on free.key_hi = contested_keys.key_hi
+    select distinct suspects.source, suspects.raw_file, suspects.raw_line
+    from suspects
+    inner join contested_keys on suspects.key_hi = contested_keys.key_hi
 ),
 
 contested as (
     select
-        free.source,
-        free.raw_file,
-        free.raw_line,
-        free.emit_no,
-        free.occurred_at,
-        coalesce(free.identity_hi, free.key_hi) as group_id,
-        {{ event_key('free.key_hi', 'free.key_lo') }} as event_key,
-        {{ content_hash('free') }} as content
-    from free
+        placed.source,
+        placed.raw_file,
+        placed.raw_line,
+        placed.emit_no,
+        placed.occurred_at,
+        coalesce(placed.identity_hi, placed.key_hi) as group_id,
+        {{ event_key('placed.key_hi', 'placed.key_lo') }} as event_key,
+        {{ content_hash('placed') }} as content
+    from {{ ref('int_batch__placed') }} as placed
     semi join contested_rows
         on
-            free.source = contested_rows.source
-            and free.raw_file = contested_rows.raw_file
-            and free.raw_line = contested_rows.raw_line
+            placed.source = contested_rows.source
+            and placed.raw_file = contested_rows.raw_file
+            and placed.raw_line = contested_rows.raw_line
 ),
 
 -- One entry per row: what it would put under which keys, a usage being its key with its content.
@@ -203,7 +211,7 @@ final as (
         'held' as verdict,
         held_rows.reason,
         case when placed.reason = held_rows.reason then placed.detail end as detail
-    from placed
+    from {{ ref('int_batch__placed') }} as placed
     inner join held_rows
         on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
     union all
