@@ -1,13 +1,15 @@
 """A look through raw/ before a night begins: what landing would refuse is refused before anything is written.
 
-What it costs is decompressing new files once more; landing reads them from links of its own and refuses by itself, for
-a file may change in between.
+What it costs is decompressing new files once more, several at once; landing reads them from links of its own and
+refuses by itself, for a file may change in between.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from assets.core.catalogue.models import Source
@@ -23,13 +25,17 @@ def look_through(workspace: Path, sources: Mapping[str, Source], known: dict[str
     raw = workspace / "raw"
     new = survey(known, raw, sources.values()).new
     formats = {(raw_file, sources[name].format) for name, raw_files in new.items() for raw_file in raw_files}
-    problems: dict[str, None] = {}
-    with tempfile.TemporaryDirectory(prefix="tallyhouse-") as spool:
-        for raw_file, file_format in sorted(formats):
+    with tempfile.TemporaryDirectory(prefix="tallyhouse-") as spool, ThreadPoolExecutor(os.cpu_count()) as threads:
+
+        def problems_of(it: tuple[str, str]) -> tuple[str, ...]:
+            raw_file, file_format = it
             try:
                 _read(Reading(raw_file, raw / raw_file), file_format, Path(spool))
             except Refusal as refusal:
-                problems.update(dict.fromkeys(refusal.problems))
+                return refusal.problems
+            return ()
+
+        problems = dict.fromkeys(problem for each in threads.map(problems_of, sorted(formats)) for problem in each)
     if problems:
         raise Refusal(problems)
 
