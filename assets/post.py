@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from assets.books import Decision, record
+from assets.books import LEDGER_ORDER, Decision, record
 from assets.core.catalogue.problems import PERIOD_LOCKED, no_version, shown
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
@@ -144,11 +144,11 @@ STEPS = {
     "count files": """
         UPDATE landing.files f SET accepted = f.accepted + n.accepted, ignored = f.ignored + n.ignored
         FROM (
-            SELECT source, raw_file, count(DISTINCT raw_line) FILTER (NOT is_ignored) AS accepted,
-                   count(DISTINCT raw_line) FILTER (is_ignored) AS ignored
-            FROM (
-                SELECT source, raw_file, raw_line, false AS is_ignored FROM night.int_ledger__new
-                UNION ALL SELECT source, raw_file, raw_line, true FROM landing.batch WHERE emit_no = -1)
+            SELECT source, raw_file, count(*) FILTER (NOT is_ignored) AS accepted,
+                   count(*) FILTER (is_ignored) AS ignored
+            FROM (  -- rows, each once: to count what is distinct in groups takes four times as long
+                SELECT DISTINCT source, raw_file, raw_line, false AS is_ignored FROM night.int_ledger__new
+                UNION ALL SELECT DISTINCT source, raw_file, raw_line, true FROM landing.batch WHERE emit_no = -1)
             GROUP BY ALL) n
         WHERE (f.source, f.raw_file) = (n.source, n.raw_file)""",
     "note duplicates": """
@@ -158,10 +158,12 @@ STEPS = {
                    FROM night.int_ledger__new n
                    WHERE (n.source, n.raw_file, n.raw_line) = (d.source, d.raw_file, d.raw_line)) AS is_whole_row
         FROM night.int_batch__kept_out d WHERE d.verdict = 'duplicate'""",
-    "enter usage": """
+    "enter usage": f"""
         INSERT INTO books.ledger BY NAME
-        SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;
+        SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s
+        ORDER BY {LEDGER_ORDER};
         INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
+    "let go of the batch": "DELETE FROM night.int_batch__placed",
 }
 
 

@@ -43,7 +43,9 @@ held_in_part as (
 ),
 
 tonight as (
-    select source, raw_file, count(distinct raw_line) as ended from batch group by all
+    select source, raw_file, count(*) as ended
+    from (select distinct source, raw_file, raw_line from batch) as raw_rows
+    group by all
 ),
 
 ended as (
