@@ -53,7 +53,7 @@ def _before(file: Path) -> Path:
 
 
 def _take_turn(con: duckdb.DuckDBPyConnection, before: Path, file: Path, fresh: Path, anew: Collection[str]) -> bool:
-    if not before.exists() or not _is_left_alone(before):
+    if not before.exists() or not is_left_alone(before):
         return False
     # Under the name of what is being made: whatever becomes of this run, no other one takes it for whole.
     os.replace(before, fresh)
@@ -76,7 +76,7 @@ def clear(fresh: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _is_left_alone(file: Path) -> bool:
+def is_left_alone(file: Path) -> bool:
     """Whether no process has the file open: only then does Linux lease it for writing."""
     with file.open("rb+") as opened:
         try:
