@@ -15,6 +15,8 @@ from orchestration import run
 from tests import nights
 from tests.pipeline.places import case, copied, own_process, without_history
 
+pytestmark = pytest.mark.xdist_group("jobs")  # where Dagster and dbt are loaded once
+
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
