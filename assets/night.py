@@ -17,7 +17,6 @@ from assets.core.instants import format_instant, parse_instant
 from assets.core.refusal import Refusal
 from assets.post import run_id
 from assets.progress import Listener, about
-from assets.tighten import tighten
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -89,7 +88,6 @@ class Night(dg.ConfigurableResource):  # type: ignore[type-arg]
             ExitStack() as self._opened,
         ):
             yield self
-            tighten(self.root)
 
     def _ids(self) -> dict[str, str]:
         return {"run_id": run_id(self._clock), "as_of": format_instant(self._clock)}

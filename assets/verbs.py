@@ -29,6 +29,7 @@ from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 from assets.read_once import catalogue_of
+from assets.tighten import tighten
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -206,6 +207,7 @@ def reported(night: Night) -> dg.MaterializeResult[None]:
     pages = report.write(night.root)
     own = report.page_of(night.root, night.clock)
     tell("reported", str(own), pages=len(pages))
+    tighten(night.root)
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.path(own),
