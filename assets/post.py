@@ -163,6 +163,7 @@ STEPS = {
         SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s
         ORDER BY {LEDGER_ORDER};
         INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
+    # It would lie there until the next night, as large as what has been entered of it.
     "let go of the batch": "DELETE FROM night.int_batch__placed",
 }
 

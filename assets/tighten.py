@@ -18,7 +18,8 @@ LARGE = 512 << 20  # bytes; what is smaller is nobody's trouble
 
 
 def tighten(workspace: Path) -> None:
-    """The last thing a night does; the new file takes the old one's name once it is whole, if nobody has that open."""
+    """Done last, when the money has gone its way; the new file takes the old one's name once it is whole, if nobody has
+    that open."""
     file = warehouse.path(workspace)
     fresh = file.with_name(f".{file.name}.tmp")
     turns.clear(fresh)  # of a run that has died at it

@@ -207,7 +207,7 @@ def reported(night: Night) -> dg.MaterializeResult[None]:
     pages = report.write(night.root)
     own = report.page_of(night.root, night.clock)
     tell("reported", str(own), pages=len(pages))
-    tighten(night.root)
+    tighten(night.root)  # the money has gone its way, and nothing that costs time is left
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.path(own),

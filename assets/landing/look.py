@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from assets.core.catalogue.models import Source
@@ -26,18 +27,18 @@ def look_through(workspace: Path, sources: Mapping[str, Source], known: dict[str
     new = survey(known, raw, sources.values()).new
     formats = {(raw_file, sources[name].format) for name, raw_files in new.items() for raw_file in raw_files}
     with tempfile.TemporaryDirectory(prefix="tallyhouse-") as spool, ThreadPoolExecutor(os.cpu_count()) as threads:
-
-        def problems_of(it: tuple[str, str]) -> tuple[str, ...]:
-            raw_file, file_format = it
-            try:
-                _read(Reading(raw_file, raw / raw_file), file_format, Path(spool))
-            except Refusal as refusal:
-                return refusal.problems
-            return ()
-
-        problems = dict.fromkeys(problem for each in threads.map(problems_of, sorted(formats)) for problem in each)
+        found = threads.map(lambda it: _problems(Reading(it[0], raw / it[0]), it[1], Path(spool)), sorted(formats))
+        problems = dict.fromkeys(chain.from_iterable(found))
     if problems:
         raise Refusal(problems)
+
+
+def _problems(reading: Reading, file_format: str, spool: Path) -> tuple[str, ...]:
+    try:
+        _read(reading, file_format, spool)
+    except Refusal as refusal:
+        return refusal.problems
+    return ()
 
 
 def _read(reading: Reading, file_format: str, spool: Path) -> None:

@@ -159,7 +159,10 @@ def test_a_night_that_fails_is_measured(eve: tuple[Path, datetime], tmp_path: Pa
         lands_and_fails()
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    assert not stopped.execute_in_process(raise_on_error=False, run_config=quiet).success
+    outcome = stopped.execute_in_process(raise_on_error=False, run_config=quiet)
+    assert ["a check failed" in str(it.event_specific_data) for it in outcome.all_events if it.is_step_failure] == [
+        True
+    ]
     samples, _ = read(workspace)
     assert value(samples, "night_begun_timestamp_seconds") == int(as_of.timestamp())
     assert value(samples, "night_posted_timestamp_seconds") < int(as_of.timestamp())
