@@ -27,9 +27,6 @@ _SLICE = """
         refresh_allowance DECIMAL(38, 18) NOT NULL, is_overage BOOLEAN NOT NULL, threshold DECIMAL(38, 18),
         minimum DECIMAL(38, 18) NOT NULL, late_window_us BIGINT NOT NULL, bill_from TIMESTAMP, ledger_cutover TIMESTAMP"""
 
-# In which a night's usage enters the ledger: an eighth smaller than as it came.
-LEDGER_ORDER = "meter, occurred_at"
-
 TABLES = {
     "books.ledger": """
         key_hi UHUGEINT NOT NULL, key_lo UHUGEINT NOT NULL, source VARCHAR NOT NULL, meter VARCHAR NOT NULL,

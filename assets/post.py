@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from assets.books import LEDGER_ORDER, Decision, record
+from assets.books import Decision, record
 from assets.core.catalogue.problems import PERIOD_LOCKED, no_version, shown
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
@@ -158,13 +158,11 @@ STEPS = {
                    FROM night.int_ledger__new n
                    WHERE (n.source, n.raw_file, n.raw_line) = (d.source, d.raw_file, d.raw_line)) AS is_whole_row
         FROM night.int_batch__kept_out d WHERE d.verdict = 'duplicate'""",
-    "enter usage": f"""
+    "enter usage": """
         INSERT INTO books.ledger BY NAME
-        SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s
-        ORDER BY {LEDGER_ORDER};
+        SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;
+        DELETE FROM night.int_ledger__new;  -- nothing is on its way any more
         INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
-    # It would lie there until the next night, as large as what has been entered of it.
-    "let go of the batch": "DELETE FROM night.int_batch__placed",
 }
 
 

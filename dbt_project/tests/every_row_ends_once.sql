@@ -3,27 +3,32 @@
 -- compared by their number and the sum of their hashes, which is the same for the same set and never for another.
 {{ config(meta={'dagster': {'ref': {'name': 'int_batch__exceptions'}}}) }}
 
-with batch as (
-    select source, raw_file, raw_line, emit_no from {{ source('landing', 'batch') }}
-),
-
-exceptions as (
+with exceptions as (
     select * from {{ ref('int_batch__exceptions') }}
 ),
 
-usages as (
-    select source, raw_file, raw_line, emit_no, 1 as side from batch where emit_no >= 0
-    union all
-    select source, raw_file, raw_line, emit_no, -1 as side from exceptions
-    union all
-    select source, raw_file, raw_line, emit_no, -1 as side from {{ ref('int_ledger__new') }}
+came as (
+    select source, raw_file, count(*) as usages, sum(hash(raw_line, emit_no)) as digest
+    from {{ source('landing', 'batch') }}
+    where emit_no >= 0
+    group by all
+),
+
+went as (
+    select source, raw_file, count(*) as usages, sum(hash(raw_line, emit_no)) as digest
+    from (
+        select source, raw_file, raw_line, emit_no from exceptions
+        union all
+        select source, raw_file, raw_line, emit_no from {{ ref('int_ledger__new') }}
+    ) as usages
+    group by all
 ),
 
 lost_or_added as (
     select source, raw_file, cast(null as bigint) as raw_line, 'its usages are not those that ended' as problem
-    from usages
-    group by source, raw_file
-    having sum(side) <> 0 or sum(side * cast(hash(raw_line, emit_no) as hugeint)) <> 0
+    from came
+    full join went using (source, raw_file)
+    where came.usages is distinct from went.usages or came.digest is distinct from went.digest
 ),
 
 judged_twice as (
@@ -35,16 +40,16 @@ judged_twice as (
 
 held_in_part as (
     select source, raw_file, raw_line, 'only part of this row is held' as problem
-    from usages
+    from {{ source('landing', 'batch') }} as batch
     semi join (select source, raw_file, raw_line from exceptions where verdict = 'held') as held
         using (source, raw_file, raw_line)
     left join exceptions using (source, raw_file, raw_line, emit_no)
-    where usages.side = 1 and exceptions.verdict is distinct from 'held'
+    where exceptions.verdict is distinct from 'held'
 ),
 
 tonight as (
     select source, raw_file, count(*) as ended
-    from (select distinct source, raw_file, raw_line from batch) as raw_rows
+    from (select distinct source, raw_file, raw_line from {{ source('landing', 'batch') }}) as raw_rows
     group by all
 ),
 
@@ -60,7 +65,7 @@ ended as (
     union all
     select source, raw_file, count(*) as ended
     from {{ source('books', 'quarantine') }}
-    anti join batch using (source, raw_file, raw_line)
+    anti join {{ source('landing', 'batch') }} as batch using (source, raw_file, raw_line)
     where raw_file in (select raw_file from tonight)
     group by all
 ),

@@ -45,7 +45,6 @@ ended as (
             and exceptions.raw_line = placed.raw_line
             and exceptions.emit_no = placed.emit_no
     left join {{ source('catalog', 'accounts') }} as accounts on placed.account_id = accounts.account_id
-    where exists (select 1 from {{ source('landing', 'batch') }})
 ),
 
 -- Only rows of files with held rows are looked up.

@@ -1,28 +1,33 @@
 -- The usages of tonight's batch that do not enter the ledger, each with why: its row is held, or it is a duplicate.
 -- Everything else in the batch is accepted. Only usages whose key stands twice, or in the ledger, are looked at closely.
+-- Millions are read as they lie in the batch, a column or two at a time; only what may be contested is put beside each other.
 {% set in_conflict = conflicts('distinct_claims.event_keys', 'distinct_claims.usages', 'walk.taken_keys', 'walk.taken') -%}
-with recursive held_rows as (
+with recursive bad_usages as (
+    select source, raw_file, raw_line, emit_no, reason, detail
+    from {{ ref('int_batch__placed') }}
+    where reason is not null
+),
+
+held_rows as (
     select
         source,
         raw_file,
         raw_line,
         min_by(reason, {{ reason_rank('reason') }}) as reason
-    from {{ ref('int_batch__placed') }}
-    where reason is not null
+    from bad_usages
     group by all
 ),
 
--- Millions of usages are read as they lie, a column or two at a time; only what may be contested is put beside each other.
 repeated_keys as (
-    select key_hi from {{ ref('int_batch__placed') }} where reason is null group by key_hi having count(*) > 1
+    select key_hi from {{ source('landing', 'batch') }} group by key_hi having count(*) > 1
 ),
 
 -- Looked up by one half of the key, which is a fraction of the work; whole keys are compared below.
 looked_up as (
     select ledger.key_hi
     from {{ source('books', 'ledger') }} as ledger
-    semi join (select key_hi from {{ ref('int_batch__placed') }} where reason is null) as placed
-        on ledger.key_hi = placed.key_hi
+    semi join {{ source('landing', 'batch') }} as batch
+        on ledger.key_hi = batch.key_hi
 ),
 
 known_keys as (
@@ -38,16 +43,16 @@ known_keys as (
 ),
 
 suspects as (
-    select placed.source, placed.raw_file, placed.raw_line, placed.key_hi
-    from {{ ref('int_batch__placed') }} as placed
+    select batch.source, batch.raw_file, batch.raw_line, batch.key_hi
+    from {{ source('landing', 'batch') }} as batch
     semi join (
         select key_hi from repeated_keys
         union
         select key_hi from known_keys
     ) as suspected
-        on placed.key_hi = suspected.key_hi
+        on batch.key_hi = suspected.key_hi
     anti join held_rows
-        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+        on batch.source = held_rows.source and batch.raw_file = held_rows.raw_file and batch.raw_line = held_rows.raw_line
 ),
 
 contested_keys as (
@@ -64,20 +69,20 @@ contested_rows as (
 
 contested as (
     select
-        placed.source,
-        placed.raw_file,
-        placed.raw_line,
-        placed.emit_no,
-        placed.occurred_at,
-        coalesce(placed.identity_hi, placed.key_hi) as group_id,
-        {{ event_key('placed.key_hi', 'placed.key_lo') }} as event_key,
-        {{ content_hash('placed') }} as content
-    from {{ ref('int_batch__placed') }} as placed
+        batch.source,
+        batch.raw_file,
+        batch.raw_line,
+        batch.emit_no,
+        batch.occurred_at,
+        coalesce(batch.identity_hi, batch.key_hi) as group_id,
+        {{ event_key('batch.key_hi', 'batch.key_lo') }} as event_key,
+        {{ content_hash('batch') }} as content
+    from {{ source('landing', 'batch') }} as batch
     semi join contested_rows
         on
-            placed.source = contested_rows.source
-            and placed.raw_file = contested_rows.raw_file
-            and placed.raw_line = contested_rows.raw_line
+            batch.source = contested_rows.source
+            and batch.raw_file = contested_rows.raw_file
+            and batch.raw_line = contested_rows.raw_line
 ),
 
 -- One entry per row: what it would put under which keys, a usage being its key with its content.
@@ -204,16 +209,22 @@ judged as (
 
 final as (
     select
-        placed.source,
-        placed.raw_file,
-        placed.raw_line,
-        placed.emit_no,
+        batch.source,
+        batch.raw_file,
+        batch.raw_line,
+        batch.emit_no,
         'held' as verdict,
         held_rows.reason,
-        case when placed.reason = held_rows.reason then placed.detail end as detail
-    from {{ ref('int_batch__placed') }} as placed
+        case when bad_usages.reason = held_rows.reason then bad_usages.detail end as detail
+    from {{ source('landing', 'batch') }} as batch
     inner join held_rows
-        on placed.source = held_rows.source and placed.raw_file = held_rows.raw_file and placed.raw_line = held_rows.raw_line
+        on batch.source = held_rows.source and batch.raw_file = held_rows.raw_file and batch.raw_line = held_rows.raw_line
+    left join bad_usages
+        on
+            batch.source = bad_usages.source
+            and batch.raw_file = bad_usages.raw_file
+            and batch.raw_line = bad_usages.raw_line
+            and batch.emit_no = bad_usages.emit_no
     union all
     select
         source,

@@ -5,24 +5,23 @@
 with final as (
     select
         exceptions.verdict,
-        placed.source,
-        placed.raw_file,
-        placed.raw_line,
-        placed.emit_no,
-        placed.meter,
-        placed.key_hi,
-        placed.key_lo,
-        placed.occurred_at,
-        placed.quantity,
-        placed.cost
+        batch.source,
+        batch.raw_file,
+        batch.raw_line,
+        batch.emit_no,
+        batch.meter,
+        batch.key_hi,
+        batch.key_lo,
+        batch.occurred_at,
+        batch.quantity,
+        batch.cost
     from {{ ref('int_batch__exceptions') }} as exceptions
-    inner join {{ ref('int_batch__placed') }} as placed
+    inner join {{ source('landing', 'batch') }} as batch
         on
-            exceptions.source = placed.source
-            and exceptions.raw_file = placed.raw_file
-            and exceptions.raw_line = placed.raw_line
-            and exceptions.emit_no = placed.emit_no
-    where exists (select 1 from {{ source('landing', 'batch') }})
+            exceptions.source = batch.source
+            and exceptions.raw_file = batch.raw_file
+            and exceptions.raw_line = batch.raw_line
+            and exceptions.emit_no = batch.emit_no
 )
 
 select * from final

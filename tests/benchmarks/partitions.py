@@ -27,7 +27,7 @@ from tests.benchmarks import companies, workload
 #: What a night bills, and what it is made of.
 OUTCOME = ("int_lines__new", "int_credits__new", "int_charges__owed", "int_periods__reckoned", "int_refresh__windows")
 # Dealt with all accounts before it: whose a row is, is what placing finds out.
-_PLACED = ("int_batch__placed", "int_batch__exceptions", "int_payers__spans")
+_PLACED = ("int_payers__spans", "int_batch__placed", "int_batch__exceptions", "int_ledger__new")
 
 
 @dataclass(frozen=True, slots=True)

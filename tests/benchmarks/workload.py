@@ -15,7 +15,6 @@ from pathlib import Path
 import duckdb
 
 from assets import warehouse
-from assets.books import LEDGER_ORDER
 from assets.verbs import bring_in, take_in
 from tests.benchmarks.companies import Company, workspace
 
@@ -139,7 +138,7 @@ def _entered(month: Month, day: int) -> str:
                CAST(if(is_cost, amount, NULL) AS DECIMAL(38, 15)) AS cost,
                '{{"model": "model-' || dice % 5 || '"}}' AS context,
                format('usage/2026-05-{{:02}}.ndjson.gz', day + 1) AS raw_file, line_no AS raw_line, 0 AS emit_no
-        FROM ({_drawn(month, day)}) ORDER BY {LEDGER_ORDER}"""
+        FROM ({_drawn(month, day)}) ORDER BY meter, occurred_at"""
 
 
 def _write_rules(folder: Path, company: Company) -> None:

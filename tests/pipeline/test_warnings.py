@@ -9,7 +9,6 @@ import duckdb
 import pytest
 
 from assets import shown, verbs, warehouse
-from orchestration import dbt
 from tests import nights
 from tests.pipeline.places import case
 
@@ -34,11 +33,10 @@ def test_a_level_below_zero_is_warned_of(reckoned: duckdb.DuckDBPyConnection) ->
 
 
 def test_a_level_that_nothing_arrived_for_is_not_warned_of_again(reckoned: duckdb.DuckDBPyConnection) -> None:
-    reckoned.execute("DELETE FROM landing.batch")
+    reckoned.execute("DELETE FROM night.int_ledger__new")
     assert shown.levels_below_zero(reckoned) == []
 
 
 def test_a_level_that_stays_at_zero_is_no_worry(reckoned: duckdb.DuckDBPyConnection) -> None:
-    reckoned.execute("UPDATE landing.batch SET quantity = 0")
-    reckoned.execute(dbt.compiled_models()["int_batch__placed"])
+    reckoned.execute("UPDATE night.int_ledger__new SET quantity = 0")
     assert shown.levels_below_zero(reckoned) == []
