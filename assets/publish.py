@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from assets import exports, history, turns
-from assets.warehouse import text
+from assets.warehouse import clear, text
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
 TABLES = {
@@ -77,14 +77,14 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     target = workspace / "published"
     target.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
-    turns.clear(fresh)
+    clear(fresh)
     is_moved = _file(workspace).exists() and turns.make(con, _file(workspace), fresh, anew=tables)
     con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
     try:
         goes_on = "ledger" not in tables or history.goes_on(con)
         if not goes_on:  # all is told anew, in a file without the room that the old took
             con.execute("DETACH published")
-            turns.clear(fresh)
+            clear(fresh)
             con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
         history.begin_turn(con)

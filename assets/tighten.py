@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from assets import turns, warehouse
+from assets import warehouse
 from assets.progress import tell, warn
 
 LARGE = 512 << 20  # bytes; what is smaller is nobody's trouble
@@ -22,7 +22,7 @@ def tighten(workspace: Path) -> None:
     that open."""
     file = warehouse.path(workspace)
     fresh = file.with_name(f".{file.name}.tmp")
-    turns.clear(fresh)  # of a run that has died at it
+    warehouse.clear(fresh)  # of a run that has died at it
     if not file.exists():
         return
     try:
@@ -33,12 +33,12 @@ def tighten(workspace: Path) -> None:
             con.execute(f"COPY FROM DATABASE {file.stem} TO fresh")
             con.execute("DETACH fresh")
     except duckdb.Error as error:  # no room on the disk for both
-        turns.clear(fresh)
+        warehouse.clear(fresh)
         warn("tighten", f"{file}: it is mostly room and could not be written anew: {error}; it stays as it is")
         return
     # Closed, the old file has all that was ever written to it.
-    if file.with_name(f"{file.name}.wal").exists() or not turns.is_left_alone(file):
-        turns.clear(fresh)
+    if file.with_name(f"{file.name}.wal").exists() or not warehouse.is_left_alone(file):
+        warehouse.clear(fresh)
         return
     before, after = file.stat().st_size, fresh.stat().st_size
     os.replace(fresh, file)

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from assets import history
-from assets.warehouse import text
+from assets.warehouse import clear, is_left_alone, text
 
 LONG = 256 << 20  # bytes; what is shorter is copied sooner than it is brought up
 
@@ -69,22 +69,6 @@ def _take_turn(con: duckdb.DuckDBPyConnection, before: Path, file: Path, fresh: 
     if not is_up:
         clear(fresh)
     return is_up
-
-
-def clear(fresh: Path) -> None:
-    for leftover in (fresh, Path(f"{fresh}.wal")):
-        leftover.unlink(missing_ok=True)
-
-
-def is_left_alone(file: Path) -> bool:
-    """Whether no process has the file open: only then does Linux lease it for writing."""
-    with file.open("rb+") as opened:
-        try:
-            fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        except (AttributeError, OSError):  # somebody has, or the system cannot tell
-            return False
-    return True
 
 
 def _share(file: Path, fresh: Path) -> bool:

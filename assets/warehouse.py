@@ -145,6 +145,23 @@ def text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def clear(file: Path) -> None:
+    """Remove a database's file, and what was still to be written to it."""
+    for leftover in (file, Path(f"{file}.wal")):
+        leftover.unlink(missing_ok=True)
+
+
+def is_left_alone(file: Path) -> bool:
+    """Whether no process has the file open: only then does Linux lease it for writing."""
+    with file.open("rb+") as opened:
+        try:
+            fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except (AttributeError, OSError):  # somebody has, or the system cannot tell
+            return False
+    return True
+
+
 @contextmanager
 def only_run(workspace: Path, as_of: datetime, act: str = "night") -> Iterator[None]:
     """Hold the workspace for one run, the night of `as_of` or another `act`.
