@@ -161,8 +161,13 @@ STEPS = {
     "enter usage": """
         INSERT INTO books.ledger BY NAME
         SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;
-        DELETE FROM night.int_ledger__new;  -- nothing is on its way any more
         INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
+    # Nothing is on its way any more; what led to the sums is as large as they are, and nobody reads it before it is made anew.
+    "let go of what was laid down on the way": """
+        DELETE FROM night.int_ledger__new;
+        DELETE FROM night.int_usage__fresh;
+        DELETE FROM night.int_usage__added;
+        DELETE FROM night.int_usage__windows""",
 }
 
 
