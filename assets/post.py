@@ -162,12 +162,11 @@ STEPS = {
         INSERT INTO books.ledger BY NAME
         SELECT n.*, s.as_of AS entered_at FROM night.int_ledger__new n, catalog.settings s;
         INSERT OR IGNORE INTO books.nights BY NAME SELECT as_of, bill_from, late_window_us FROM catalog.settings""",
-    # Nothing is on its way any more; what led to the sums is as large as they are, and nobody reads it before it is made anew.
+    # Nothing is on its way any more. What led to the sums is as large as they are, and nothing after the models reads it.
     "let go of what was laid down on the way": """
         DELETE FROM night.int_ledger__new;
         DELETE FROM night.int_usage__fresh;
-        DELETE FROM night.int_usage__added;
-        DELETE FROM night.int_usage__windows""",
+        DELETE FROM night.int_usage__added""",
 }
 
 

@@ -1,5 +1,5 @@
 -- Every usage of tonight's batch with its payer and subscription as of the instant it happened, and with the reason
--- (the first in SPEC's order) that holds it, if any. It is found twice or three times a night, which is sooner done than to
+-- (the first in SPEC's order) that holds it, if any. It is found three times a night, which is sooner done than to
 -- write it down.
 {{ config(materialized='view') }}
 

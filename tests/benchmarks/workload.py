@@ -127,6 +127,7 @@ _LINE = """
 
 
 def _entered(month: Month, day: int) -> str:
+    """A day's usages as a night would have entered them, in the order that int_ledger__new lays them down in."""
     return f"""
         INSERT INTO books.ledger BY NAME
         SELECT md5_number(id)::UHUGEINT AS key_hi, md5_number('low' || id)::UHUGEINT AS key_lo,

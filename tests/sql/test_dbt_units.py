@@ -193,8 +193,8 @@ BROKEN = [
     (
         "every_row_ends_once",
         "INSERT INTO landing.batch BY NAME SELECT * REPLACE (99 AS emit_no) FROM landing.batch WHERE raw_line = 2;"
-        "INSERT INTO int_ledger__new BY NAME SELECT * REPLACE (99 AS emit_no) FROM int_ledger__new"
-        " WHERE raw_line = 2",
+        "INSERT INTO int_ledger__new BY NAME SELECT * REPLACE (2 AS raw_line, 99 AS emit_no) FROM int_ledger__new"
+        " WHERE raw_line = 3",
     ),
     ("every_row_ends_once", "UPDATE landing.files SET rows = rows + 1"),
     ("usage_enters_the_ledger_once", "INSERT INTO int_ledger__new FROM int_ledger__new WHERE raw_line = 3"),
