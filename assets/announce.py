@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import duckdb
 
 from assets.core.instants import format_instant
+from assets.core.page import counted
 from assets.core.refusal import Refusal
 from assets.progress import tell, warn
 
@@ -109,9 +110,11 @@ def tell_posthog(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Announced |
         return None
     done = announce(con, as_of, listener)
     counts = {"sent": done.sent, "waiting": done.waiting}
-    tell("announced", f"{done.sent} events sent to PostHog", **counts)
+    tell("announced", f"{counted(done.sent, 'event')} sent to PostHog", **counts)
     if done.waiting:
-        warn("listener", f"PostHog did not take {done.waiting} events; the next night sends them again.", **counts)
+        warn(
+            "listener", f"PostHog did not take {counted(done.waiting, 'event')}; the next night tries again.", **counts
+        )
     return done
 
 

@@ -1,4 +1,6 @@
-"""The system of record: tables that only `post` writes, in one transaction a night, and nothing ever rewrites.
+"""The system of record. `post` alone enters usage, closes, lines and credit, in one transaction a night, and nothing that
+was entered is ever rewritten. What follows from it (sums, charges, windows) or stands for the moment (rows held) is made
+anew there; what a night was begun with, what people decide and what listeners were told is noted by whoever does it.
 
 `book` tells the two books apart that are kept over the one ledger: shadow and live. The ledger itself, its duplicates
 and its quarantine belong to no book.
@@ -92,7 +94,7 @@ TABLES = {
         subscription_id VARCHAR NOT NULL, period_start TIMESTAMP NOT NULL, period_end TIMESTAMP NOT NULL, charge VARCHAR NOT NULL,
         reason VARCHAR NOT NULL, amount_minor BIGINT NOT NULL, currency VARCHAR NOT NULL, quantity DECIMAL(38, 18),
         owed DECIMAL(38, 18), description VARCHAR NOT NULL, grant_id VARCHAR, created_as_of TIMESTAMP NOT NULL,
-        state VARCHAR NOT NULL, state_reason VARCHAR, stripe_id VARCHAR""",
+        state VARCHAR NOT NULL, state_reason VARCHAR""",
     "books.credits": """
         book VARCHAR NOT NULL, grant_id VARCHAR NOT NULL, account_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,
         amount_minor BIGINT NOT NULL, balance_before BIGINT NOT NULL, balance_after BIGINT NOT NULL, line_id VARCHAR,

@@ -104,6 +104,7 @@ def _settings(catalogue: Catalogue, as_of: datetime) -> Iterator[Row]:
     it = catalogue.settings
     yield (
         as_of,
+        as_of + AHEAD,
         it.currency,
         it.close_grace // _MICROSECOND,
         it.late_window // _MICROSECOND,
@@ -292,6 +293,7 @@ TABLES: dict[str, tuple[dict[str, Type], Rows]] = {
     "settings": (
         {
             "as_of": "instant",
+            "ahead_until": "instant",
             "currency": "text",
             "close_grace_us": "bigint",
             "late_window_us": "bigint",

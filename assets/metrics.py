@@ -38,6 +38,12 @@ _ENTERED = """
     FROM books.ledger, (SELECT date_trunc('day', max(as_of)) AS today FROM books.runs)
     GROUP BY source"""
 
+UNBILLED = """
+    SELECT currency, sum(owed - billed_minor::DECIMAL(38, 0) * CASE exponent
+        WHEN 0 THEN 1 WHEN 3 THEN 0.001::DECIMAL(3, 3) ELSE 0.01::DECIMAL(3, 3) END)
+    FROM billing.periods JOIN catalog.currencies USING (currency)
+    WHERE state = 'open' GROUP BY currency ORDER BY currency"""
+
 _JUDGED = "SELECT max(as_of) FROM gate.nights"
 
 FAMILIES = {
@@ -114,11 +120,7 @@ FAMILIES = {
     "unbilled": Family(
         "gauge",
         "What open periods owe and has not been billed yet, in currency units.",
-        """
-        SELECT currency, sum(owed - billed_minor::DECIMAL(38, 0) * CASE exponent
-            WHEN 0 THEN 1 WHEN 3 THEN 0.001::DECIMAL(3, 3) ELSE 0.01::DECIMAL(3, 3) END)
-        FROM billing.periods JOIN catalog.currencies USING (currency)
-        WHERE state = 'open' GROUP BY currency ORDER BY currency""",
+        UNBILLED,
     ),
     "periods_open": Family(
         "gauge", "Billing periods begun and not closed.", "SELECT count(*) FROM billing.periods WHERE state = 'open'"

@@ -22,6 +22,8 @@ from assets.catalogue import write_catalogue
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.instants import format_instant
+from assets.core.page import counted, plain
+from assets.core.reasons import RETRIED
 from assets.core.refusal import Refusal
 
 Row = dict[str, Any]
@@ -31,8 +33,6 @@ SCOPE = "int_parity__scope"
 MODELS = ("int_parity__hours", "int_parity__totals", "int_parity__seam", "parity", "parity_hours")
 
 HOUR = timedelta(hours=1)
-# Rows held for one of these are tried again every night.
-RETRIED = ("future", "unknown_meter", "unknown_account", "no_payer")
 
 # What a part of the seam (int_parity__seam) that is not billed exactly once is, and what to do.
 SEAMS = {
@@ -64,7 +64,7 @@ class Verdict:
 
 def alerts(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The alerts that tonight knows of, as warnings: one for each comparison, with its latest."""
-    found = _rows(
+    found = rerate.rows(
         con,
         """
         SELECT t.comparison, count(DISTINCT t.hour_start) AS alerts, max(t.hour_start) AS latest,
@@ -77,8 +77,8 @@ def alerts(con: duckdb.DuckDBPyConnection) -> list[str]:
         GROUP BY ALL ORDER BY ALL""",
     )
     return [
-        f"parity {it['comparison']}: {_several(it['alerts'], 'alert')}, the latest at {_at(it['latest'])} with"
-        f" {_several(it['accounts'], 'account')} too far apart; see tallyhouse parity --at {_at(it['latest'])}."
+        f"parity {it['comparison']}: {counted(it['alerts'], 'alert')}, the latest at {_at(it['latest'])} with"
+        f" {counted(it['accounts'], 'account')} too far apart; see tallyhouse parity --at {_at(it['latest'])}."
         for it in found
     ]
 
@@ -101,7 +101,7 @@ def refuse_unclean(con: duckdb.DuckDBPyConnection, as_of: datetime, force: bool)
         last = "Parity is not clean, so the live book does not begin: mend this, turn back to shadow, or run the night"
         raise Refusal([*found.blocks, f"{last} with --force, which is recorded."])
     because = (
-        f"forced, while {_several(len(found.blocks), 'reason')} stood against it" if found.blocks else "parity is clean"
+        f"forced, while {counted(len(found.blocks), 'reason')} stood against it" if found.blocks else "parity is clean"
     )
     detail = {
         "bill_from": found.bill_from and format_instant(found.bill_from),
@@ -115,7 +115,7 @@ def refuse_unclean(con: duckdb.DuckDBPyConnection, as_of: datetime, force: bool)
 def verdict(con: duckdb.DuckDBPyConnection) -> Verdict:
     """The verdict over what models/parity have reckoned with the live book about to begin."""
     as_of, bill_from = _one(con, "SELECT as_of, bill_from FROM catalog.settings")
-    comparisons, seam = _rows(con, _COMPARISONS), _rows(con, _SEAM)
+    comparisons, seam = rerate.rows(con, _COMPARISONS), rerate.rows(con, _SEAM)
     blocks = []
     if not comparisons:
         blocks.append("Nothing is compared: write catalog/parity.yaml.")
@@ -185,14 +185,14 @@ def _unclean(it: Row) -> Iterator[str]:
         yield f"{name}: the reference begins at {_at(it['reference_begins_at'])}, so not all {window} is proven; wait."
     if it["alerts"]:
         first = _at(it["first_alert_at"])
-        count = _several(it["alerts"], "alert")
+        count = counted(it["alerts"], "alert")
         yield f"{name}: {count} {window}, the first at {first}; see tallyhouse parity --at {first}."
     elif it["is_last_alarming"]:
         hour = _at(end - HOUR)
         yield f"{name}: the last hour, {hour}, alarms, and no later one clears it; see tallyhouse parity --at {hour}."
     if it["accounts_one_sided"] and it["reference_usages"]:
         first = _at(it["one_sided_at"])
-        whose = f"{_several(it['accounts_one_sided'], 'account')} (first {it['an_account']} at {first})"
+        whose = f"{counted(it['accounts_one_sided'], 'account')} (first {it['an_account']} at {first})"
         yield f"{name}: one side alone knows usage of {whose} {window}; see tallyhouse parity --at {first}."
     if not it["is_charged"]:
         yield f"{name}: no plan charges {it['candidate_meter']}, so this side bills nothing of it; add a charge."
@@ -207,7 +207,7 @@ def _unclean(it: Row) -> Iterator[str]:
 
 def _unproven(it: Row) -> str:
     what = f"{plain(_shown(it))} {it['unit']}, first at {_at(it['first_at'])}, of {it['an_account']} for one"
-    return f"{it['comparison']}: {_several(it['usages'], 'row')} ({what}) {SEAMS[it['part']]}."
+    return f"{it['comparison']}: {counted(it['usages'], 'row')} ({what}) {SEAMS[it['part']]}."
 
 
 # --- asked again ---------------------------------------------------------------------------------------------------
@@ -278,8 +278,8 @@ def _look_at(con: duckdb.DuckDBPyConnection, at: datetime | None, is_going_live:
 def hours(con: duckdb.DuckDBPyConnection) -> tuple[list[Row], list[Row]]:
     """What was asked for: the totals of each hour, and the accounts in it that are flagged."""
     return (
-        _rows(con, "FROM billing.parity ORDER BY comparison, hour_start, unit"),
-        _rows(con, "FROM billing.parity_hours ORDER BY comparison, hour_start, abs(difference) DESC, account_id"),
+        rerate.rows(con, "FROM billing.parity ORDER BY comparison, hour_start, unit"),
+        rerate.rows(con, "FROM billing.parity_hours ORDER BY comparison, hour_start, abs(difference) DESC, account_id"),
     )
 
 
@@ -296,9 +296,7 @@ def held(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> list[str]:
         names = sorted({name for name, side in sides if side.source in (None, source) and side.meter in emitted})
         if names:
             whose = ", ".join(names)
-            notes.append(
-                f"{whose}: {_several(rows, 'row')} of {source} held as {reason} may still land on either side."
-            )
+            notes.append(f"{whose}: {counted(rows, 'row')} of {source} held as {reason} may still land on either side.")
     return notes
 
 
@@ -322,17 +320,6 @@ def _shown(it: Row) -> Decimal:
     return Decimal(whole if it["units"] >= 0 else -whole).scaleb(-12)
 
 
-def plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
-    cursor = con.execute(sql)
-    columns = [column[0] for column in cursor.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-
-
 def _one(con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> tuple[Any, ...]:
     row = con.execute(sql, values or []).fetchone()
     assert row is not None
@@ -345,7 +332,3 @@ def _utc(at: datetime) -> datetime:
 
 def _at(at: datetime) -> str:
     return format_instant(_utc(at))
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

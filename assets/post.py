@@ -262,7 +262,7 @@ def count_run(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         SELECT
             (SELECT count(*) FROM landing.files f WHERE f.landed_at = s.as_of) AS files,
             (SELECT coalesce(sum(rows), 0)::BIGINT FROM landing.files f WHERE f.landed_at = s.as_of) AS rows,
-            (SELECT count(*) FROM books.ledger l WHERE l.landed_at = s.as_of) AS usages,
+            (SELECT count(*) FROM books.ledger l WHERE l.entered_at = s.as_of) AS usages,
             (SELECT count(*) FROM books.quarantine q) AS held,
             (SELECT count(*) FROM books.closes c WHERE c.closed_at = s.as_of AND c.book = s.book) AS closed_periods,
             (SELECT count(*) FROM books.lines n WHERE n.created_as_of = s.as_of AND n.book = s.book) AS lines

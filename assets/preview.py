@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import duckdb
 
-from assets import warehouse
 from assets.core.catalogue.problems import shown, suggestion
 from assets.core.numbers import less
 from assets.core.page import from_minor
 from assets.core.refusal import Refusal
 from assets.reader import opened
 from assets.rerate import Row, rows
-
-Limits: TypeAlias = Sequence[Decimal | None]  # threshold, minimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Open:
     billed_minor: int
     overage_billed_minor: int
     threshold: Decimal | None
-    minimum: Decimal | None  # due at the close
+    minimum_at_close: Decimal
 
     @property
     def unbilled(self) -> Decimal:
@@ -62,7 +58,6 @@ class Preview:
     as_of: datetime
     account_id: str | None
     periods: tuple[Open, ...]
-    without_limits: str | None  # why thresholds and minimums could not be read
 
 
 def preview(workspace: Path, account_id: str | None = None) -> Preview:
@@ -83,17 +78,11 @@ def preview(workspace: Path, account_id: str | None = None) -> Preview:
             ORDER BY p.currency, p.account_id, p.period_start, p.subscription_id""",
             [account_id],
         )
-    try:
-        limits, without_limits = _limits(workspace, night["as_of"]), None
-    except Refusal as refusal:
-        limits, without_limits = {}, str(refusal)
-    periods = tuple(_open(it, limits.get((it["subscription_id"], it["period_start"]))) for it in found)
-    return Preview(night["as_of"].replace(tzinfo=UTC), account_id, periods, without_limits)
+    return Preview(night["as_of"].replace(tzinfo=UTC), account_id, tuple(map(_open, found)))
 
 
-def _open(row: Row, limits: Limits | None) -> Open:
-    known: dict[str, Any] = {each.name: row.get(each.name) for each in fields(Open)}
-    known["threshold"], known["minimum"] = limits or (None, None)
+def _open(row: Row) -> Open:
+    known: dict[str, Any] = {each.name: row[each.name] for each in fields(Open)}
     for name in ("period_start", "period_end"):
         known[name] = known[name].replace(tzinfo=UTC)
     return Open(**known)
@@ -105,13 +94,3 @@ def _refuse_unknown(con: duckdb.DuckDBPyConnection, account_id: str) -> None:
     if account_id not in names:
         advice = suggestion(account_id, names[:1000], "see account_id in billing.periods")
         raise Refusal(f"No period and no usage of an account {shown(account_id)} is published; {advice}")
-
-
-def _limits(workspace: Path, as_of: datetime) -> dict[tuple[str, datetime], Limits]:
-    """Threshold and minimum of the open periods, which only the warehouse knows; refused while a night is at work."""
-    with warehouse.beside(workspace) as con:
-        if con.execute("SELECT as_of FROM warehouse.catalog.settings").fetchone() != (as_of,):
-            raise Refusal("A night has begun since and has not come to its end.")
-        found = con.execute("""
-            SELECT subscription_id, period_start, threshold, minimum FROM warehouse.night.int_periods__figures""")
-        return {(subscription_id, start): limits for subscription_id, start, *limits in found.fetchall()}

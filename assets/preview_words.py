@@ -26,13 +26,11 @@ def page(it: Preview) -> Page:
     found: Page = [Text(opening(it))]
     for currency in dict.fromkeys(each.currency for each in it.periods):
         found.append(_table(currency, [each for each in it.periods if each.currency == currency]))
-    if it.periods and it.without_limits:
-        found.append(Text(f"Without thresholds and minimums. {it.without_limits}"))
     for each in it.periods:
-        if each.minimum:
+        if each.minimum_at_close:
             found.append(
                 Text(
-                    f"At its close {each.subscription_id} owes at least {money(each.minimum, each.currency)} "
+                    f"At its close {each.subscription_id} owes at least {money(each.minimum_at_close, each.currency)} "
                     f"{each.currency}, the minimum of plan {each.plan}."
                 )
             )

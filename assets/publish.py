@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from assets import exports, history, turns
+from assets.reader import PUBLISHED
 from assets.warehouse import clear, text
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
@@ -48,7 +49,7 @@ def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
 
 def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]) -> bool:
     """Put what has changed of these tables since the last night before readers too; whether anything had."""
-    file = _file(workspace)
+    file = workspace / PUBLISHED
     if not file.exists():
         publish(con, workspace)
         return True
@@ -58,12 +59,11 @@ def renew(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[str]
     return bool(changed)
 
 
-def _file(workspace: Path) -> Path:
-    return workspace / "published" / "tallyhouse.duckdb"
-
-
 def _is_current(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> bool:
-    con.execute(f"ATTACH {text(file)} AS published (READ_ONLY)")
+    try:
+        con.execute(f"ATTACH {text(file)} AS published (READ_ONLY)")
+    except duckdb.IOException:  # somebody has it open to write; the next file is not theirs
+        return False
     try:
         pair = (f"FROM billing.{table}", f"FROM published.billing.{table}")
         there, here = (f"({one} EXCEPT ALL {other})" for one, other in (pair, pair[::-1]))
@@ -78,7 +78,7 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     target.mkdir(parents=True, exist_ok=True)
     fresh = target / ".tallyhouse.duckdb.tmp"
     clear(fresh)
-    is_moved = _file(workspace).exists() and turns.make(con, _file(workspace), fresh, anew=tables)
+    is_moved = (workspace / PUBLISHED).exists() and turns.make(con, workspace / PUBLISHED, fresh, anew=tables)
     con.execute(f"ATTACH {text(fresh)} AS published {turns.OPENED}")
     try:
         goes_on = "ledger" not in tables or history.goes_on(con)
@@ -102,7 +102,7 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
     finally:
         con.execute("DETACH published")
     exports.put_in_place(files)
-    turns.replace(_file(workspace), fresh, is_moved and goes_on)
+    turns.replace(workspace / PUBLISHED, fresh, is_moved and goes_on)
     if told.nights:
         exports.clear(target / "exports", told.nights)
     return rows

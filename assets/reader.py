@@ -27,11 +27,11 @@ MOST_ROWS = 200
 MOST_CHARACTERS = 80
 
 
-FILE = Path("published") / "tallyhouse.duckdb"
+PUBLISHED = Path("published") / "tallyhouse.duckdb"
 
 
 def published_file(workspace: Path) -> Path:
-    file = workspace / FILE
+    file = workspace / PUBLISHED
     if not file.exists():
         raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
     return file

@@ -12,6 +12,8 @@ import dagster as dg
 import duckdb
 
 from assets.core.instants import format_instant
+from assets.core.numbers import round_minor
+from assets.metrics import UNBILLED
 
 # What is checked once a night is posted, on the tables as they stand then: what is wrong, and nothing where all is well.
 # Accepted rows are counted as the night posts them; the other ends are counted here, where the rows are.
@@ -148,8 +150,10 @@ def batch(con: duckdb.DuckDBPyConnection) -> Metadata:
             ),
             "by_day": chart(
                 con,
-                """SELECT occurred_at::DATE AS day, count(*) FROM landing.batch WHERE occurred_at IS NOT NULL
-                GROUP BY day ORDER BY day LIMIT 92""",
+                """FROM (
+                    SELECT occurred_at::DATE AS day, count(*) FROM landing.batch WHERE occurred_at IS NOT NULL
+                    GROUP BY day ORDER BY day DESC LIMIT 92)
+                ORDER BY day""",
             ),
             "could_not_be_read": table(
                 con,
@@ -200,13 +204,9 @@ def billed(con: duckdb.DuckDBPyConnection) -> Metadata:
 
 
 def unbilled(con: duckdb.DuckDBPyConnection) -> Metadata:
-    """What open periods owe beyond what was billed for them, likewise."""
-    found = con.execute(
-        """SELECT currency, (sum(owed) * power(10, exponent)::BIGINT)::BIGINT - sum(billed_minor)::BIGINT
-        FROM billing.periods JOIN catalog.currencies USING (currency) WHERE state = 'open'
-        GROUP BY currency, exponent ORDER BY currency"""
-    )
-    return _by_currency(con, "unbilled_minor", found.fetchall())
+    """What open periods owe beyond what was billed for them, likewise, to the unit that Stripe would take."""
+    found = con.execute(UNBILLED).fetchall()
+    return _by_currency(con, "unbilled_minor", [(currency, round_minor(owed, currency)) for currency, owed in found])
 
 
 def _by_currency(con: duckdb.DuckDBPyConnection, name: str, found: list[tuple[str, int]]) -> Metadata:

@@ -28,6 +28,7 @@ OPENED = "(STORAGE_VERSION 'v1.0.0')"
 
 def make(con: duckdb.DuckDBPyConnection, file: Path, fresh: Path, anew: Collection[str]) -> bool:
     """Make `fresh` say what `file` says, but for tables told anew; whether bytes had to be moved for it."""
+    _forget_edits(file)
     before = _before(file)
     if before.exists() and before.samefile(file):  # a run has died as it put them in their places
         before.unlink()
@@ -45,7 +46,13 @@ def replace(file: Path, fresh: Path, is_moved: bool) -> None:
     if is_moved and file.stat().st_size >= LONG:
         with suppress(OSError):  # no second name for a file on this system: it will be copied
             os.link(file, before)
+    _forget_edits(file)
     os.replace(fresh, file)
+
+
+def _forget_edits(file: Path) -> None:
+    """What somebody has written into the published file, kept beside it by DuckDB: no part of the next."""
+    Path(f"{file}.wal").unlink(missing_ok=True)
 
 
 def _before(file: Path) -> Path:

@@ -29,6 +29,7 @@ from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
 from assets.read_once import catalogue_of
+from assets.reader import PUBLISHED
 from assets.tighten import tighten
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def catalogue(night: Night) -> dg.MaterializeResult[None]:
         "accounts": len(loaded.accounts),
         "open_periods": periods,
     }
-    tell("catalogue", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()), **counts)
+    said = ", ".join(counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
+    tell("catalogue", said, **counts)
     return dg.MaterializeResult(metadata={**counts, "warnings": shown.listed(loaded.warnings)})
 
 
@@ -100,10 +102,11 @@ def landed(night: Night) -> dg.MaterializeResult[None]:
     for warning in result.warnings:
         warn("file_without_source", warning)
     counts = {"files": len(result.files), "rows": result.rows, "ignored": result.ignored, "usages": result.usages}
+    came = f"{counted(result.rows, 'row')} of {counted(len(result.files), 'new file')}"
     tell(
         "landed",
-        f"{result.rows} rows of {len(result.files)} new files stand for {result.usages} usages; "
-        f"{result.ignored} ignored, {result.read_again} held rows read again",
+        f"{came} came to {counted(result.usages, 'usage')}; "
+        f"{result.ignored} ignored, {counted(result.read_again, 'held row')} read again",
         **counts,
         read_again=result.read_again,
     )
@@ -123,8 +126,8 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
         wrong = {check: shown.found(con, query) for check, query in shown.AFTERWARDS.items()}
     tell(
         "posted",
-        f"{counts['usages']} usages, {counts['held']} rows held, {counts['closed_periods']} periods closed, "
-        f"{counts['lines']} lines",
+        f"{counted(counts['usages'], 'usage')}, {counted(counts['held'], 'row')} held, "
+        f"{counted(counts['closed_periods'], 'period')} closed, {counted(counts['lines'], 'line')}",
         **counts,
     )
     for decision in decisions:
@@ -149,7 +152,7 @@ def published(night: Night) -> dg.MaterializeResult[None]:
         rows = publish.publish(con, night.root)
         metadata = shown.published(con) | shown.unbilled(con)
     docs.publish(night.root)
-    file = night.root / "published" / "tallyhouse.duckdb"
+    file = night.root / PUBLISHED
     tell("published", str(file), **rows)
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(file), "dagster/row_count": sum(rows.values()), **rows, **metadata}
@@ -182,10 +185,12 @@ def reconciled(
         metadata = shown.reconciled(con)
     counts = {"customers": result.customers if result else 0, "reads": result.reads if result else 0}
     yield dg.MaterializeResult(metadata={**counts, "differences": differences, **metadata})
+    left = len(result.why_not) if result else 0
     yield dg.AssetCheckResult(
         check_name="stripe_agrees_with_the_books",
-        passed=not differences,
-        metadata={"differences": differences, "not_compared": len(result.why_not) if result else 0},
+        passed=not (differences or left),
+        severity=dg.AssetCheckSeverity.ERROR if differences else dg.AssetCheckSeverity.WARN,
+        metadata={"differences": differences, "not_compared": left},
     )
     if differences:
         raise Waiting(

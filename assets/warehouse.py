@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -14,9 +16,12 @@ import duckdb
 
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
+from assets.progress import tell
 
 # Enough for millions of rows without taking a laptop over; what does not fit spills to warehouse/spill.
 MEMORY = "2GB"
+_SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b", re.IGNORECASE | re.ASCII)
+LOOK_AGAIN = 0.05  # seconds, for readers to leave
 
 
 def path(workspace: Path) -> Path:
@@ -28,10 +33,14 @@ def settings(workspace: Path) -> dict[str, str]:
 
     Set later, a place to spill to could not be set again by the next connection once something lies there.
     """
-    return {
-        "temp_directory": str(workspace / "warehouse" / "spill"),
-        "memory_limit": os.environ.get("TALLYHOUSE_MEMORY", MEMORY),
-    }
+    return {"temp_directory": str(workspace / "warehouse" / "spill"), "memory_limit": memory_limit()}
+
+
+def memory_limit() -> str:
+    limit = os.environ.get("TALLYHOUSE_MEMORY", MEMORY)
+    if _SIZE.fullmatch(limit) is None:
+        raise Refusal(f"TALLYHOUSE_MEMORY is {limit!r}; write a number and its unit, such as {MEMORY}.")
+    return limit
 
 
 @contextmanager
@@ -162,6 +171,27 @@ def is_left_alone(file: Path) -> bool:
     return True
 
 
+def _take(workspace: Path, lock: IO[str]) -> None:
+    """Refused where another run is in; where only readers are, they are waited for, as long as no other run comes in.
+
+    No night is lost for somebody's question.
+    """
+    is_told = False
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(workspace, lock) from None
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        if not is_told:
+            tell("waiting", f"{path(workspace)} is being read; this run begins once whoever reads it is done")
+            is_told = True
+        time.sleep(LOOK_AGAIN)
+
+
 @contextmanager
 def only_run(workspace: Path, as_of: datetime, act: str = "night") -> Iterator[None]:
     """Hold the workspace for one run, the night of `as_of` or another `act`.
@@ -171,15 +201,7 @@ def only_run(workspace: Path, as_of: datetime, act: str = "night") -> Iterator[N
     lock = _lock(workspace)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _busy(workspace, file) from None
-            # Only readers are in there: they soon leave, and no night is lost for somebody's question.
-            fcntl.flock(file, fcntl.LOCK_EX)
+        _take(workspace, file)
         file.truncate(0)
         file.write(f"the {act} of {format_instant(as_of)} (process {os.getpid()})")
         file.flush()

@@ -36,7 +36,8 @@ def nightly(
     from orchestration.settings import wall_clock
 
     with speaking(as_json) as voice:
-        clock = as_of or wall_clock()
+        now = wall_clock()  # also where nobody asks for it now: the push will
+        clock = as_of or now
         voice.say("night", f"as of {format_instant(clock)}", {"as_of": format_instant(clock)})
         night(workspace.resolve(), clock, force, yes)
         voice.say("done", "the night is in the books", {"as_of": format_instant(clock)})
@@ -46,6 +47,7 @@ def nightly(
 def check(workspace: Workspace, as_json: Json = False) -> None:
     """Check the catalogue and the account files, and nothing else."""
     from assets.core.catalogue.loading import load
+    from assets.core.page import counted
 
     with speaking(as_json) as voice:
         loaded = load(workspace.resolve())
@@ -53,7 +55,8 @@ def check(workspace: Workspace, as_json: Json = False) -> None:
             voice.say("warning", warning, {})
         voice.say(
             "checked",
-            f"{len(loaded.plans)} plans, {len(loaded.sources)} sources, {len(loaded.accounts)} accounts are in order",
+            f"in order: {counted(len(loaded.plans), 'plan')}, {counted(len(loaded.sources), 'source')}, "
+            f"{counted(len(loaded.accounts), 'account')}",
             {"warnings": len(loaded.warnings)},
         )
 

@@ -8,6 +8,7 @@ import os
 import tempfile
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from assets.gate.findings import Finding, Outcome
 
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MODELS = PROJECT.parent / "models"
+# A parsed project holds their macros, and what they made of ours.
+PARSERS = ("dbt-core", "dbt-duckdb", "dbt-spark", "sqlglot")
 
 
 def _flags(at: Path, target: str) -> list[str]:
@@ -25,9 +28,16 @@ def _flags(at: Path, target: str) -> list[str]:
     ]  # fmt: skip
 
 
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:  # Spark's is asked for by few
+        return None
+
+
 def fingerprint() -> str:
-    """Of everything dbt parses: a changed model, macro or YAML is another project."""
-    digest = hashlib.sha256()
+    """Of everything dbt parses: a changed model, macro or YAML is another project, and so is one of another dbt."""
+    digest = hashlib.sha256(repr([_version(library) for library in PARSERS]).encode())
     for root in (PROJECT, MODELS):
         for file in sorted(root.rglob("*")):
             if file.suffix in (".sql", ".yml", ".md") and "target" not in file.parts:

@@ -22,6 +22,7 @@ from assets.books import nights_done
 from assets.core.catalogue.loading import load
 from assets.core.instants import format_instant, parse_instant
 from assets.core.page import billed, counted
+from assets.core.refusal import Refusal
 from assets.practice import PracticeStripe
 from assets.push.client import BASE, KEY
 from data import DEMO
@@ -29,6 +30,7 @@ from orchestration.run import night, push
 
 _NO_KEY = {KEY: "sk_test_practice"}
 _SETTINGS = "catalog/workspace.yaml"
+_STRIPE = "practice-stripe.jsonl"
 
 
 def confirmed_night(workspace: Path, as_of: datetime) -> None:
@@ -38,6 +40,7 @@ def confirmed_night(workspace: Path, as_of: datetime) -> None:
 
 def play(workspace: Path, run: Callable[[Path, datetime], object] = confirmed_night) -> None:
     """Make the workspace where it is missing and run the nights it has not had."""
+    _refuse_another(workspace)
     nights = YAML(typ="safe", pure=True).load(DEMO / "nights.yaml")["nights"]
     arrivals = {file for each in nights for file in each["arrives"]}
     for file in sorted(path.relative_to(DEMO).as_posix() for path in DEMO.rglob("*") if path.is_file()):
@@ -57,6 +60,15 @@ def play(workspace: Path, run: Callable[[Path, datetime], object] = confirmed_ni
         if len(done) == len(nights):
             push(workspace)  # the last night may have been killed on its way to Stripe
         _tell_what_arrived(practice)
+
+
+def _refuse_another(workspace: Path) -> None:
+    """Only a directory that is new, or a demo's: the first thing there is the other side of its push."""
+    is_new = not workspace.exists() or (workspace.is_dir() and not any(workspace.iterdir()))
+    if not is_new and not (workspace / _STRIPE).is_file():
+        raise Refusal(f"{workspace} holds something else than a demo; name a directory that is new, with --workspace.")
+    workspace.mkdir(parents=True, exist_ok=True)
+    (workspace / _STRIPE).touch()
 
 
 def _arrive(workspace: Path, file: str) -> None:
@@ -83,7 +95,7 @@ def _nights_done(workspace: Path) -> set[datetime]:
 def _practice(workspace: Path) -> Iterator[PracticeStripe]:
     """The practice Stripe, and this process pointed at it."""
     before = {name: os.environ.get(name) for name in (KEY, BASE)}
-    with PracticeStripe(state=workspace / "practice-stripe.jsonl") as practice:
+    with PracticeStripe(state=workspace / _STRIPE) as practice:
         os.environ.update({**_NO_KEY, BASE: practice.url})
         try:
             yield practice

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets import announce, metrics, report
 from assets.night import HOUR, Night, partitions
+from assets.reader import PUBLISHED
 
 
 @dg.failure_hook(required_resource_keys={"night"})
@@ -15,7 +16,7 @@ def measure_all_the_same(context: dg.HookContext) -> None:
     with night.connect() as con:
         metrics.write(con, night.root)
         announce.tell_posthog(con, night.clock)
-    if (night.root / "published" / "tallyhouse.duckdb").exists():
+    if (night.root / PUBLISHED).exists():
         report.write(night.root)  # it may have stopped on its way to Stripe, when there was something to report
 
 

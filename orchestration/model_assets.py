@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets import events, limits, parity, shown
+from assets.core.page import counted
 from assets.gate import docs
 from assets.gate.judge import judge
 from assets.gate.stop import refuse_stopped
@@ -82,7 +83,11 @@ def make_models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition
                 warn("level_below_zero", warning)
             for warning in events.remarks(con):
                 warn("usage_not_sent", warning)
-        tell("reckoned", f"{len(rows)} models built, {len(checks)} checks passed", models=len(rows), checks=len(checks))
+        passed, warned = (
+            sum(it.node.unique_id in checks and it.status == status for it in results) for status in ("pass", "warn")
+        )
+        said = f"{len(rows)} models built, {counted(passed, 'check')} passed" + (f", {warned} warned" if warned else "")
+        tell("reckoned", said, models=len(rows), checks=passed, warned=warned)
 
     checks = {spec.metadata["dagster_dbt/unique_id"]: spec for spec in models.check_specs}
     return models

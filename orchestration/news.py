@@ -8,9 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.notify import news_of, tell_people
-
-# Of runs started by the command line, which tells of them itself, and also of what happens before there is a run.
-TOLD = "tallyhouse/as_of"
+from orchestration.settings import COMMAND_LINE, TOLD_BY
 
 
 @dg.run_failure_sensor(
@@ -21,7 +19,7 @@ TOLD = "tallyhouse/as_of"
 )
 def tell_people_of_failures(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     run = context.dagster_run
-    if TOLD in run.tags:
+    if run.tags.get(TOLD_BY) == COMMAND_LINE:
         return dg.SkipReason("the command line has told of it")
     errors = [
         event.step_failure_data.error for event in context.get_step_failure_events() if event.step_failure_data.error

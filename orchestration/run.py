@@ -17,7 +17,7 @@ from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.push.client import refuse_wrong_key
 from assets.read_once import catalogue_of
-from orchestration.settings import dagster_home, wall_clock
+from orchestration.settings import COMMAND_LINE, TOLD_BY, dagster_home, wall_clock
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,11 +58,13 @@ def _night(workspace: Path, as_of: datetime, force: bool, yes: bool) -> None:
                 run_config=config,
                 instance=instance,
                 partition_key=partition,
-                tags={"tallyhouse/as_of": format_instant(as_of)},
+                tags={"tallyhouse/as_of": format_instant(as_of), TOLD_BY: COMMAND_LINE},
             )
         # Dagster calls it a success when a step waits for what never came.
         if skipped := sorted(event.step_key or "" for event in done.all_events if event.is_step_skipped):
             raise RuntimeError(f"the night has ended without {', '.join(skipped)}, and nobody said why")
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
     except dg.DagsterError as failure:
         # What the resource refuses (another run is at work), Dagster wraps; what an asset refuses, it does not.
         if isinstance(failure.__cause__, Refusal):
@@ -101,6 +103,7 @@ def _after_its_night(workspace: Path, act: str) -> Iterator[tuple[duckdb.DuckDBP
 
 def _refuse_early(workspace: Path, as_of: datetime) -> None:
     """What the night would refuse anyway, said before anything is written and before Dagster is imported."""
+    warehouse.memory_limit()
     with warehouse.peek(workspace) as con:
         refuse_going_back(last_as_of(con) if con else None, as_of)
         loaded = catalogue_of(con, workspace, as_of)

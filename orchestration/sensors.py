@@ -31,10 +31,16 @@ def new_raw_files(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Ski
     cursor = json.loads(context.cursor or "{}")
     digest = hashlib.sha256(json.dumps(new).encode()).hexdigest()[:16]
     if cursor.get("asked") == digest:
-        return dg.SkipReason(f"A night was asked for with these {len(new)} files.")
+        return dg.SkipReason(
+            f"A night was asked for with {'this 1 file' if len(new) == 1 else f'these {len(new)} files'}."
+        )
     if cursor.get("seen") != digest:
         context.update_cursor(json.dumps({**cursor, "seen": digest}))
-        return dg.SkipReason(f"{len(new)} files are new; a night reads them once they have stopped growing.")
+        return dg.SkipReason(
+            "1 file is new; a night reads it once it has stopped growing."
+            if len(new) == 1
+            else f"{len(new)} files are new; a night reads them once they have stopped growing."
+        )
     context.update_cursor(json.dumps({"seen": digest, "asked": digest}))
     as_of = wall_clock()
     day = as_of.strftime(partitions.fmt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,10 +105,14 @@ class Voice:
             print(f"{kind}: {sentence}", file=sys.stderr, flush=True)
 
 
+STOPPED = "Stopped; run the same command again to finish what it began."
+
+
 @contextmanager
 def speaking(is_json: bool) -> Iterator[Voice]:
     """Turn refusals and failures into sentences and exit 1."""
     voice = Voice(is_json)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a process is heard like a person
     try:
         yield voice
     except Refusal as refusal:
@@ -115,11 +120,16 @@ def speaking(is_json: bool) -> Iterator[Voice]:
             voice.complain(refusal.kind, problem, refusal.facts)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        voice.complain("stopped", "Stopped; run the same command again to finish the night.")
+        voice.complain("stopped", STOPPED)
         raise typer.Exit(1) from None
     except Exception as failure:
+        if str(failure) == "Query interrupted":  # how DuckDB says it
+            voice.complain("stopped", STOPPED)
+            raise typer.Exit(1) from None
         if os.environ.get("TALLYHOUSE_DEBUG"):
             raise
         sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"
         voice.complain("failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)")
         raise typer.Exit(1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,7 @@ from assets.explain import Explanation, explain
 from assets.explain import words as explain_words
 from assets.explain.metered import Metered
 from assets.explain.overage import Overage
-from assets.explain.raw_rows import PUBLISHED
+from assets.reader import PUBLISHED
 from orchestration.dbt import compiled_models
 
 TWELFTH = Fraction(1, 10**12)  # to which readers see amounts

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import duckdb
@@ -75,6 +75,12 @@ def _manifest(bundle: Path, unpacked: Path) -> dict[str, Any]:
     ]
     problems = [f"{bundle}: {name} is not the file that the manifest names." for name in wrong]
     problems += [
+        f"{bundle}: its manifest would lay {name!r} out as {path!r}, which is no file of a workspace that it holds."
+        for it in manifest["passes"]
+        for path, name in _laid_out(it).items()
+        if name not in manifest["files"] or not _is_inside(path)
+    ]
+    problems += [
         f"{path} was gone or changed when the bundle was made: what it held can't be replayed."
         for path in manifest["gone"]
     ]
@@ -88,11 +94,22 @@ def _manifest(bundle: Path, unpacked: Path) -> dict[str, Any]:
     return manifest
 
 
+def _laid_out(it: dict[str, Any]) -> dict[str, str]:
+    """Which file of the bundle stands where in the workspace."""
+    return {**it["texts"], **{path: path for path in it["raw"]}}
+
+
+def _is_inside(path: str) -> bool:
+    """A bundle comes from somebody else: nothing of it is written but below the folders of a workspace."""
+    folder, *rest = PurePosixPath(path).parts or ("",)
+    return folder in (*inputs.FOLDERS, "raw") and bool(rest) and ".." not in rest
+
+
 def _lay_out(it: dict[str, Any], unpacked: Path, workspace: Path) -> None:
     """The workspace as a pass found it: these catalogue and account files and no others, and its raw files added."""
     for folder in inputs.FOLDERS:
         shutil.rmtree(workspace / folder, ignore_errors=True)
-    for path, name in {**it["texts"], **{path: path for path in it["raw"]}}.items():
+    for path, name in _laid_out(it).items():
         target = workspace / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(unpacked / name, target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,6 @@ import duckdb
 
 from assets.core.refusal import Refusal
 from assets.rerate import rows
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the books' instants are UTC without a zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +63,11 @@ def find(con: duckdb.DuckDBPyConnection, line_id: str, place: object) -> Story:
         raise Refusal(f"More than one line begins with {line_id!r}; give more of its id.")
     same = rows(
         con,
-        "FROM warehouse.books.lines WHERE (book, subscription_id, period_start) = (?, ?, ?) AND charge = ?",
+        """FROM warehouse.books.lines
+        WHERE (book, subscription_id, period_start) = (?, ?, ?) AND charge = ? ORDER BY line_no""",
         [*line.period, line.charge],
     )
-    numbers = {_line_id(line, number): number for number in range(1, len(same) + 1)}
-    # An id counts the lines of its charge; one that does not is taken by its night.
-    lines = sorted(map(as_line, same), key=lambda it: (it.created_as_of, numbers.get(it.line_id, 0)))
+    lines = [as_line(it) for it in same]
     place_of = lines.index(line)
     name = con.execute("SELECT name FROM warehouse.catalog.accounts WHERE account_id = ?", [line.account_id]).fetchone()
     return Story(
@@ -93,9 +89,3 @@ def utc(instant: datetime) -> datetime:
 
 def microseconds(start: datetime, end: datetime) -> int:
     return (end - start) // timedelta(microseconds=1)
-
-
-def _line_id(line: Line, number: int) -> str:
-    """The id of the charge's n-th line, as int_lines__new makes it."""
-    parts = (line.book, line.subscription_id, str(microseconds(_EPOCH, line.period_start)), line.charge, str(number))
-    return "line_" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]

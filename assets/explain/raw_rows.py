@@ -19,10 +19,10 @@ from assets.core.instants import format_instant
 from assets.explain.line import Line, Story, utc
 from assets.explain.metered import Metered
 from assets.explain.overage import Overage
+from assets.reader import PUBLISHED
 from assets.rerate import Row, rows
 
 COLUMNS = "raw_file, raw_line, occurred_at, actor, meter, quantity, amount"
-PUBLISHED = Path("published", "tallyhouse.duckdb")
 
 
 @dataclass(frozen=True, slots=True)

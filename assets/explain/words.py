@@ -33,7 +33,7 @@ from assets.explain.line import Line, utc
 from assets.explain.metered import Metered, Step
 from assets.explain.other import Credit, Minimum, Vanished
 from assets.explain.overage import Overage
-from assets.explain.raw_rows import PUBLISHED
+from assets.reader import PUBLISHED
 
 REASONS = {
     "threshold": "billed within the period, as its threshold was reached",

@@ -40,10 +40,11 @@ def _refuse(judged: Judged, check: str) -> None:
         advice = f"what stopped it is {listed(list(stops), 'and')}" if stops else "nothing stopped it"
         raise Refusal(f"There is no check {check} in {night}; {suggestion(check, list(known), advice + '.')}")
     if check not in stops:
-        verdict = {"accepted": "is accepted already", "warns": "only warned of"}.get(
-            known[check]["verdict"], "let pass"
-        )
-        raise Refusal(f"{check} did not stop {night}, which it {verdict}; there is nothing to accept.")
+        verdict = {
+            "accepted": f"{check} is accepted for {night} already",
+            "warns": f"{check} only warned of something in {night}",
+        }.get(known[check]["verdict"], f"{check} found nothing in {night}")
+        raise Refusal(f"{verdict}; there is nothing to accept.")
     if not is_acceptable(stops[check]):
         why = (
             "watches the arithmetic itself, and always blocks: mend what is wrong and run the night again"

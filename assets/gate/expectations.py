@@ -199,7 +199,8 @@ def _opened(workspace: Path, docs: Path) -> Iterator[tuple[Any, Any]]:
         add: Any = context.data_sources.add_sql  # its types know none of what it hands on to SQLAlchemy
         source = add(
             name="warehouse",
-            connection_string=f"duckdb:///{warehouse.path(workspace)}",
+            # Where a `$` would stand for a setting of theirs.
+            connection_string=f"duckdb:///{warehouse.path(workspace)}".replace("$", r"\$"),
             create_temp_table=False,
             kwargs={"connect_args": {"read_only": True, "config": warehouse.settings(workspace)}},
         )

@@ -11,12 +11,12 @@ from collections.abc import Collection
 import duckdb
 
 from assets.core.catalogue.models import Source
+from assets.core.reasons import RETRIED
 from assets.landing.mapping import mapping
 from assets.landing.readers import json_cells, kept_cells
 from assets.landing.reckon import Formula, Weights
 from assets.landing.sql import literal
 
-_MENDABLE = "('future', 'unknown_meter', 'unknown_account', 'no_payer')"
 _HELD = "tallyhouse_held"
 
 
@@ -33,7 +33,7 @@ def read_again(
         SELECT held.source, held.raw_file, held.raw_line, files.landed_at, held.raw_text, held.row_json
         FROM books.quarantine AS held
         JOIN landing.files AS files USING (source, raw_file)
-        WHERE held.reason IN {_MENDABLE}
+        WHERE held.reason IN {RETRIED}
     """)
     con.execute(f"""
         DELETE FROM landing.batch AS batch USING {_HELD} AS held

@@ -1,9 +1,10 @@
 """From a source of the catalogue to the SQL that turns its rows into usages (SPEC sections 1 and 2).
 
 The statement reads a relation `cells`, whatever the format: raw_file, raw_line, landed_at, text, trouble (why the
-row cannot be read, or NULL), v1… (the text of each field that the mapping reads, empty as NULL) and c1… (the JSON of
-each context value). A row becomes one row for each usage that applies, all with the row's first reason; one row with
-emit_no 0 where it cannot be read; one row with emit_no -1 where it is ignored.
+row cannot be read, or NULL), is_nameless (what would name it is an object or a list, which matters once it is wanted),
+v1… (the text of each field that the mapping reads, empty as NULL) and c1… (the JSON of each context value). A row
+becomes one row for each usage that applies, all with the row's first reason; one row with emit_no 0 where it cannot be
+read; one row with emit_no -1 where it is ignored.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from assets.landing.reckon import (
 )
 from assets.landing.sql import listed, literal
 
+NAMELESS = "its identity, account or actor is an object or a list"
 RECKON = "tallyhouse_reckon"  # (formula's number, its fields' texts) -> text; a function of Python's
 
 
@@ -63,6 +65,7 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
     amounts, of_emits = _amounts(source, weights, columns)
     left = [amount for amount in amounts if amount.formula is not None]
     formulas = {amount.name: first_formula + number for number, amount in enumerate(left)}
+    applies = " OR ".join(f"a{number}" for number in range(len(source.emits)))
     select = f"""
         matched AS (
             SELECT cells.*, trouble IS NULL AND {_matches(source.where, columns)} AS is_wanted
@@ -71,7 +74,9 @@ def mapping(source: Source, weights: Weights, first_formula: int = 0, *, keep_te
             SELECT matched.*, {", ".join(_applies(source, columns))}
             FROM matched
         ), tried AS (
-            SELECT usages.*, ({" OR ".join(f"a{number}" for number in range(len(source.emits)))}) AS a,
+            SELECT usages.* REPLACE (
+                    CASE WHEN is_nameless AND ({applies}) THEN {literal(NAMELESS)} ELSE trouble END AS trouble),
+                ({applies}) AS a,
                 {", ".join(f"{_tried(amount)} AS t_{amount.name}" for amount in amounts)}
             FROM usages
         ), shortcuts AS (
@@ -267,7 +272,7 @@ def _emit_no(source: Source) -> str:
     if is_one_at_most(source):
         others = " ".join(f"WHEN a{number} THEN {number}" for number in range(1, len(source.emits)))
         return f"CASE WHEN trouble IS NOT NULL OR a0 THEN 0 {others} ELSE -1 END"
-    numbers = [f"CASE WHEN a{number} THEN {number} END" for number in range(1, len(source.emits))]
+    numbers = [f"CASE WHEN trouble IS NULL AND a{number} THEN {number} END" for number in range(1, len(source.emits))]
     first = "CASE WHEN trouble IS NOT NULL OR a0 THEN 0 WHEN NOT a THEN -1 END"
     return f"unnest({listed([first, *numbers])})"
 

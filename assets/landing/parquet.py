@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from assets.core.refusal import Refusal
 from assets.landing.edge import LINES, Reading, chunks, unreadable
 from assets.landing.mapping import Mapping
-from assets.landing.readers import NAMELESS
+from assets.landing.readers import CAREFUL
 from assets.landing.sql import literal
 
 _ROWS = 1 << 16
@@ -37,7 +37,22 @@ def parquet_schema(reading: Reading, spool: Path) -> pa.Schema:
             f"raw/{reading.raw_file}: two columns are named {', '.join(map(repr, repeated))}: "
             "rename one in a new file, and take this one away"
         )
-    return schema
+    return pa.schema([pa.field(field.name, _taken(field.type)) for field in schema])
+
+
+def _taken(kind: Any) -> Any:
+    """The type as DuckDB takes it: of decimals wider than its own the text, half floats with room to spare."""
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_decimal256(kind):
+        return pa.string()
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _taken(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_taken(kind.value_type))
+    if pa.types.is_map(kind):
+        return pa.map_(_taken(kind.key_type), _taken(kind.item_type))
+    return kind
 
 
 def parquet_lines(schema: pa.Schema) -> pa.Schema:
@@ -56,7 +71,8 @@ def parquet_batches(reading: Reading, schema: pa.Schema, spool: Path) -> Iterato
             numbers = pa.array(np.arange(reading.rows + 1, reading.rows + count + 1))
             reading.rows += count
             own = [name, numbers, pa.repeat(landed_at, count)]
-            yield pa.RecordBatch.from_arrays([*own, *rows.columns], schema=lines)
+            columns = [column.cast(field.type) for column, field in zip(rows.columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays([*own, *columns], schema=lines)
 
 
 @contextmanager
@@ -81,7 +97,7 @@ def _opened(reading: Reading, spool: Path) -> Iterator[pq.ParquetFile]:
 def parquet_cells(mapping: Mapping, lines: str, schema: pa.Schema) -> str:
     """The SELECT that gives `cells` from batches of this schema."""
     texts = [_text(*_found(path, schema)) for path in mapping.paths]
-    contexts = [_json(*_found(path, schema)) for path in mapping.contexts]
+    contexts = [_context(*_found(path, schema)) for path in mapping.contexts]
     nested = [column for column, kind in (_found(path, schema) for path in mapping.names) if pa.types.is_nested(kind)]
     is_nameless = " OR ".join(f"{column} IS NOT NULL" for column in nested) or "false"
     columns = [f"nullif({text}, '') AS v{number}" for number, text in enumerate(texts, 1)]
@@ -89,7 +105,7 @@ def parquet_cells(mapping: Mapping, lines: str, schema: pa.Schema) -> str:
     return f"""
         cells AS (
             SELECT {", ".join(_OWN)}, {row_json(schema)} AS text,
-                CASE WHEN {is_nameless} THEN {literal(NAMELESS)} END AS trouble,
+                CAST(NULL AS VARCHAR) AS trouble, {is_nameless} AS is_nameless,
                 {", ".join(columns)}
             FROM {lines}
         )"""
@@ -159,6 +175,12 @@ def _json(column: str, kind: Any) -> str:
     else:
         value = f"CAST(to_json({_text(column, kind)}) AS VARCHAR)"
     return f"coalesce({value}, 'null')"
+
+
+def _context(column: str, kind: Any) -> str:
+    """As it is read again of a row that was held: within an object or a list a fraction is text."""
+    json = _json(column, kind)
+    return f"json_extract({CAREFUL}('{{\"x\":' || {json} || '}}'), '$.x')" if pa.types.is_nested(kind) else json
 
 
 def _object(children: list[tuple[str, str, Any]]) -> str:

@@ -10,7 +10,6 @@ from assets.landing.suspects import Suspects, suspects
 
 CAREFUL = "tallyhouse_careful"  # a line of JSON -> the same for SQL to read exactly; a function of Python's
 
-NAMELESS = "its identity, account or actor is an object or a list"
 _NO_OBJECT = "it is no JSON object"
 # Text that can be nothing but a string (no number, true, false, null, object or list) and needs no escape.
 _PLAIN_WORDS = r'[^-0-9tfn\[{"\\\x00-\x1f][^"\\\x00-\x1f]*'
@@ -67,8 +66,8 @@ def json_cells(mapping: Mapping, lines: str) -> str:
             FROM retried
         ), cells AS (
             SELECT {_ROW}, line AS text,
-                CASE WHEN trouble IS NOT NULL THEN trouble WHEN v IS NULL THEN {literal(_NO_OBJECT)}
-                    WHEN is_nameless THEN {literal(NAMELESS)} END AS trouble,
+                CASE WHEN trouble IS NOT NULL THEN trouble WHEN v IS NULL THEN {literal(_NO_OBJECT)} END AS trouble,
+                coalesce(is_nameless, false) AS is_nameless,
                 {", ".join(columns)}
             FROM settled
         )"""
@@ -103,7 +102,7 @@ def csv_cells(mapping: Mapping, lines: str, columns: Sequence[str]) -> str:
                 CAST({listed(contexts)} AS VARCHAR[]) AS c
             FROM split
         ), cells AS (
-            SELECT {_ROW}, line AS text, trouble, {_columns(mapping)}
+            SELECT {_ROW}, line AS text, trouble, false AS is_nameless, {_columns(mapping)}
             FROM read
         )"""
 
@@ -157,7 +156,7 @@ def kept_cells(mapping: Mapping, lines: str) -> str:
             SELECT {_ROW}, text, trouble, {listed(texts)} AS v, CAST({listed(contexts)} AS VARCHAR[]) AS c
             FROM exact
         ), cells AS (
-            SELECT {_ROW}, text, trouble, {_columns(mapping)}
+            SELECT {_ROW}, text, trouble, false AS is_nameless, {_columns(mapping)}
             FROM read
         )"""
 

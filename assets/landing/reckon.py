@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from assets.core.catalogue.models import Expr, Field, Number, Product, Sum, TimeUnit, Weight
 from assets.core.numbers import MAX_INTEGER_DIGITS, MONEY_PLACES, QUANTITY_PLACES
+from assets.core.reasons import REASONS
 
 _NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _BLANKS = " \t\n\v\f\r"
@@ -21,14 +22,10 @@ _MOST_DIGITS = 2_000
 _MICROSECOND_PLACES: Mapping[TimeUnit, int] = {"s": 6, "ms": 3, "us": 0}
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 0001 to 9999
 
-# A problem is 'N reason|detail' where N is the reason's rank in SPEC section 2, so that the least text is the first
-# reason; numbers never hold a '|'.
+# A problem is 'N reason|detail' where N is the reason's rank, so that the least text is the first reason; numbers never
+# hold a '|'. These are the reasons that a row has by itself.
 MALFORMED, MISSING_FIELD, BAD_TIMESTAMP, BAD_NUMBER, PRECISION = (
-    "1 malformed|",
-    "2 missing_field|",
-    "3 bad_timestamp|",
-    "4 bad_number|",
-    "5 precision|",
+    f"{rank} {reason}|" for rank, reason in enumerate(REASONS[:5], 1)
 )
 
 Exact = tuple[int, int]  # (mantissa, exponent): mantissa × 10 ** exponent

@@ -112,7 +112,7 @@ def _may_go(
         key = f"sk_{settings.stripe_key}_ or rk_{settings.stripe_key}_"
         waiting = words.both(first.facts["lines"], first.facts["meter_events"]) or words.lines(0)
         raise Waiting(
-            f"STRIPE_API_KEY is not set, so {waiting} wait; put a key that begins with {key} "
+            f"STRIPE_API_KEY is not set, so {words.wait(waiting)}; put a key that begins with {key} "
             "into the environment and run `tallyhouse push`."
         )
     return True
@@ -146,11 +146,10 @@ def _prepare(outbox: Outbox, settings: Settings, customers: dict[str, str]) -> N
 def _account(outbox: Outbox, sender: Sender) -> str | None:
     """Whose key it is, where the key may ask; refused if lines have gone to somebody else's account."""
     answer = sender.client.insist("accounts.retrieve_current")
-    sender.is_unreached = answer.outcome in ("unknown", "busy")
     if answer.status == 401:
-        sender.stop(f"Stripe refuses the key: {answer.why}")
-    elif sender.is_unreached:
-        sender.stop(f"Stripe can't be reached: {answer.why}")
+        sender.stop(f"Stripe refuses the key: {answer.why}", may_pass=False)
+    elif answer.may_pass:
+        sender.stop(f"Stripe can't be reached: {answer.why}", may_pass=True)
     account = answer.body.get("id")
     others = outbox.con.execute(
         "SELECT DISTINCT stripe_account FROM books.outbox WHERE key_mode = ? AND stripe_account <> ?",
@@ -172,6 +171,6 @@ def _told(outbox: Outbox, sender: Sender | None) -> dict[str, int]:
         tell("warning", warning)
     if sender and (problems := words.problems(standing, sender.why_stopped)):
         waiting = Waiting(problems)
-        waiting.may_pass = sender.is_unreached or not sender.why_stopped
+        waiting.may_pass = sender.may_pass
         raise waiting
     return standing.counts

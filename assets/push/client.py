@@ -62,6 +62,16 @@ class Answer:
         return self.outcome == "done"
 
     @property
+    def is_success(self) -> bool:
+        """Whether Stripe says that it did it; in the other mode that is no reason to go on."""
+        return self.status is not None and self.status < 300
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may come to something in a while, though nobody mends anything."""
+        return self.outcome in ("unknown", "busy")
+
+    @property
     def why(self) -> str:
         """The answer in half a sentence, for a person."""
         return f"{self.message.rstrip('.')} ({self.status})" if self.status else self.message
@@ -130,6 +140,7 @@ class Client:
         ).v1
         self._proving = threading.Lock()
         self._is_proven = False
+        self._in_other_mode: Answer | None = None
 
     def __repr__(self) -> str:
         return f"Client({self.mode})"
@@ -150,6 +161,8 @@ class Client:
         self.pace.wait()
         # One call at a time until Stripe has said in which mode it answers.
         with nullcontext() if self._is_proven else self._proving:
+            if self._in_other_mode:
+                return self._in_other_mode
             answer = self._proven(self._called(call, (of,) if isinstance(of, str) else of, dict(params or {}), options))
         if answer.is_limited:
             self.pace.slow(self.patience.pause(1, key or what))
@@ -249,6 +262,8 @@ class Client:
             return answer
         if told != (self.mode == "live"):
             other = "live" if told else "test"
-            return replace(answer, outcome="stop", message=f"Stripe answers in {other} mode to a {self.mode} key")
+            said = f"Stripe answers in {other} mode to a {self.mode} key"
+            self._in_other_mode = Answer("stop", message=said)  # whoever calls after this one is not called for
+            return replace(answer, outcome="stop", message=said)
         self._is_proven = True
         return answer

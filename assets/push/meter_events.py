@@ -106,4 +106,4 @@ def bring(sender: Sender, told: Told | None = None) -> None:
     if answer.is_done:
         sender.run(entries, told)
     else:
-        sender.stop(f"its meters can't be listed: {answer.why}")
+        sender.stop(f"Stripe's meters can't be listed: {answer.why}", answer.may_pass)

@@ -19,7 +19,6 @@ import duckdb
 from assets import publish
 from assets.core.agreement import Difference
 from assets.core.catalogue.models import Catalogue
-from assets.core.page import counted
 from assets.progress import tell
 from assets.push import reconcile_words as words
 from assets.push import refuse_unlike_the_night
@@ -31,7 +30,6 @@ from assets.push.send import workers_for
 from assets.push.sides import LAG, Compared, compared, sides
 
 _BATCH = 200  # customers whose comparing is committed at once
-_NAMED = 8  # of those that could not be compared
 
 
 @dataclass
@@ -66,15 +64,15 @@ def run(
     result = Result()
     due = scope(outbox, is_all)
     if due and not (is_asked or has_key()):
-        tell("warning", f"STRIPE_API_KEY is not set, so {counted(len(due), 'customer')} could not be compared.")
+        result.why_not = dict.fromkeys(due, "STRIPE_API_KEY is not set")
     elif due:
         client = Client(settings.stripe_key, Pace(settings.stripe_rate), patience)
         result = reconcile(outbox, client, is_all)
     publish.renew(con, workspace, ("reconciliation",))
     for sentence, facts in words.differences(con):
         tell("differs", sentence, **facts)
-    for customer, why in list(result.why_not.items())[:_NAMED]:
-        tell("warning", f"{customer} could not be compared: {why}. The next reconciliation tries again.")
+    for sentence in words.left_out(result.why_not):
+        tell("warning", sentence)
     found = words.agreement(con, result.customers, result.reads, len(result.why_not))
     tell("reconciled", found.sentence, **found.facts)
     return result

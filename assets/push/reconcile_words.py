@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,6 +74,16 @@ def _fact(value: Any) -> Any:
     return plain(value) if isinstance(value, Decimal) else value
 
 
+def left_out(why_not: Mapping[str, str]) -> Iterable[str]:
+    """A sentence for each reason why customers could not be compared, which often is one for many."""
+    customers: dict[str, list[str]] = {}
+    for customer, why in why_not.items():
+        customers.setdefault(why, []).append(customer)
+    for why, of in customers.items():
+        who = of[0] if len(of) == 1 else f"{counted(len(of), 'customer')} ({', '.join(of[:3])}{' …' * (len(of) > 3)})"
+        yield f"{who} could not be compared: {why}. The next reconciliation tries again."
+
+
 def agreement(con: duckdb.DuckDBPyConnection, customers: int, reads: int, left: int) -> Agreement:
     """What a reconciliation comes to."""
     money = con.execute("""
@@ -83,16 +93,17 @@ def agreement(con: duckdb.DuckDBPyConnection, customers: int, reads: int, left: 
     row = con.execute("SELECT count(*) FROM billing.reconciliation").fetchone()
     assert row is not None
     count = row[0]
-    compared = (
-        f"{counted(customers, 'customer')} compared in {counted(reads, 'read')}"
-        if customers
-        else "nothing new to compare"
-    )
+    if customers:
+        compared = f"{counted(customers, 'customer')} compared in {counted(reads, 'read')}"
+    else:
+        compared = "nothing was compared" if left else "nothing new to compare"
+    if left:
+        compared += f", {counted(left, 'customer')} could not be"
     if count:
         at_stake = f"; in all Stripe has {sums(money)} more (less where negative)" if money else ""
         verdict = f"{counted(count, 'difference')} between the books and Stripe{at_stake}"
     else:
-        verdict = "Stripe agrees with the books"
+        verdict = "no difference is known" if left else "Stripe agrees with the books"
     facts = {
         "differences": count,
         "customers": customers,

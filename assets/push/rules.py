@@ -58,8 +58,8 @@ def looks_first(before: Entry, it: Entry, answer: Answer) -> bool:
 
 
 def is_first(before: Entry, answer: Answer) -> bool:
-    """Whether it is certain that no call under this key has come through without an answer."""
-    return before.key_sent_at is None and answer.is_first
+    """Whether it is certain that no call under this key has done anything: none before this one, and not this one."""
+    return before.key_sent_at is None and answer.is_first and not answer.is_success
 
 
 def is_closed(answer: Answer) -> bool:

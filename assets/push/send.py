@@ -37,12 +37,13 @@ class Sender:
     outbox: Outbox
     client: Client
     why_stopped: str | None = None
-    is_unreached: bool = False
+    may_pass: bool = True  # by itself, in a while: what has stopped it, or left something waiting
     has_more: bool = False  # something proved not to be there, and may go out anew
     hours: Hours = field(default_factory=Hours)  # of meter events
     _left: set[tuple[str, str]] = field(default_factory=set)  # what this push can do no more for
     _stop: threading.Event = field(default_factory=threading.Event)
     _silent: int = 0
+    _heeding: threading.Lock = field(default_factory=threading.Lock)  # workers hear at the same time
 
     def run(self, entries: Sequence[Entry], told: Told | None = None) -> None:
         """Entries of one customer stand together. What is claimed is never far ahead of what is known."""
@@ -79,8 +80,10 @@ class Sender:
     def is_stopped(self) -> bool:
         return self._stop.is_set()
 
-    def stop(self, why: str) -> None:
-        self.why_stopped = self.why_stopped or why
+    def stop(self, why: str, may_pass: bool) -> None:
+        """Nobody would be served any more; what was said first stands."""
+        if self.why_stopped is None:
+            self.why_stopped, self.may_pass = why, may_pass
         self._stop.set()
 
     def _submit(
@@ -176,11 +179,12 @@ class Sender:
 
     def _heard(self, answer: Answer) -> None:
         """Stop for everybody where nobody would be served."""
-        if answer.outcome == "stop":
-            self.stop(f"Stripe refuses the key: {answer.why}")
-        self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
-        if self._silent >= SILENCE:
-            self.stop(f"Stripe can't be reached: {answer.why}")
+        with self._heeding:
+            if answer.outcome == "stop":
+                self.stop(f"Stripe refuses the key: {answer.why}", may_pass=False)
+            self._silent = self._silent + 1 if answer.outcome == "unknown" and answer.status is None else 0
+            if self._silent >= SILENCE:
+                self.stop(f"Stripe can't be reached: {answer.why}", may_pass=True)
 
 
 def workers_for(client: Client) -> int:

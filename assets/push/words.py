@@ -132,11 +132,15 @@ def _there(noun: str, counts: dict[str, int], money: str = "") -> str:
     return sentence + "".join(f"; {counts[state]} {state}" for state in ("pending", "parked") if counts.get(state))
 
 
+def wait(what: str) -> str:
+    return f"{what} {'waits' if what in ('1 line', '1 meter event') else 'wait'}"
+
+
 def problems(found: Standing, why_stopped: str | None) -> list[str]:
     """What makes a push end with a failure, a sentence each: the night itself is in the books."""
     said = []
     if why_stopped:
-        said.append(f"{why_stopped}; {found.waiting or lines(0)} wait. Once that is mended, run `tallyhouse push`.")
+        said.append(f"{why_stopped}; {wait(found.waiting or lines(0))}. Once that is mended, run `tallyhouse push`.")
     elif found.waiting:
         said.append(f"{found.waiting} did not get through to Stripe; run `tallyhouse push` again in a while.")
     if found.in_doubt:

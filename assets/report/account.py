@@ -156,7 +156,7 @@ def _headline(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> str:
         parts += [f"{forms.minor(it['adjusted'], currency)} of later corrections"] if it["adjusted"] else []
         parts += [f"{forms.minor(it['credit'], currency)} of credit"] if it["credit"] else []
         what = f": {forms.listed(parts)}" if len(parts) > 1 else ""
-        said.append(f"{forms.minor(it['total'], currency)} {currency} {'is' if not said else 'are'} billed{what}.")
+        said.append(f"{forms.minor(it['total'], currency)} {currency} is billed{what}.")
     owing = rows(con, "SELECT currency, sum(owed) AS owed FROM open GROUP BY currency ORDER BY currency")
     owed = [f"{forms.money(it['owed'])} {it['currency']} is owed so far, and the period is still open." for it in owing]
     return " ".join([*(said or ([] if owed else ["Nothing is billed."])), *owed])

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from markupsafe import Markup
 
+from assets.core.reasons import RETRIED
 from assets.report import forms, svg
 from assets.report.grid import Cell, Column, Grid, Group, Row, simple
 from assets.report.lines import by_currency
@@ -23,13 +24,17 @@ REASONS = {
     "bad_timestamp": "the time cannot be read",
     "bad_number": "a number cannot be read",
     "precision": "more digits than are kept",
-    "future": "from the future; tried again every night",
-    "unknown_meter": "meters.yaml does not list it; tried again every night",
-    "unknown_account": "nobody knows the account; tried again every night",
-    "no_payer": "nobody pays for it; tried again every night",
+    "future": "from the future",
+    "unknown_meter": "meters.yaml does not list it",
+    "unknown_account": "nobody knows the account",
+    "no_payer": "nobody pays for it",
     "key_conflict": "says something else than the row before under the same key",
 }
 LONGEST_TEXT = 220
+
+
+def _note(reason: str) -> str:
+    return REASONS.get(reason, "") + ("; tried again every night" if reason in RETRIED else "")
 
 
 def files(con: duckdb.DuckDBPyConnection, where: str, values: list[object], most: int = MOST) -> Grid:
@@ -99,7 +104,7 @@ def held(con: duckdb.DuckDBPyConnection, as_of: object) -> Grid:
         Row(
             it["reason"],
             [
-                Cell(it["reason"], note=REASONS.get(it["reason"], "")),
+                Cell(it["reason"], note=_note(it["reason"])),
                 Cell(forms.count(it["tonight"]), tone="warn") if it["tonight"] else Cell("–", tone="dim"),
                 forms.count(it["rows"]),
                 forms.quantity(it["cost"]) if it["with_cost"] else Cell("–", tone="dim"),

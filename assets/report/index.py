@@ -50,11 +50,11 @@ def _nights(con: duckdb.DuckDBPyConnection, folder: Path) -> Grid:
         ), money AS (
             SELECT created_as_of AS as_of, list({'currency': currency, 'total': total} ORDER BY currency) AS billed
             FROM billed GROUP BY created_as_of
-        ), entered AS (SELECT entered_at AS as_of, count(*) AS usages FROM ledger GROUP BY entered_at)
-        SELECT runs.as_of, billed, coalesce(usages, 0) AS usages, (counts ->> 'files')::BIGINT AS files,
-               (counts ->> 'rows')::BIGINT AS rows, (counts ->> 'closed_periods')::BIGINT AS closed,
+        )
+        SELECT runs.as_of, billed, (counts ->> 'files')::BIGINT AS files, (counts ->> 'rows')::BIGINT AS rows,
+               (counts ->> 'usages')::BIGINT AS usages, (counts ->> 'closed_periods')::BIGINT AS closed,
                (counts ->> 'lines')::BIGINT AS lines, count(*) OVER () AS nights
-        FROM runs LEFT JOIN money USING (as_of) LEFT JOIN entered USING (as_of)
+        FROM runs LEFT JOIN money USING (as_of)
         ORDER BY as_of DESC LIMIT ?""",
         [MOST_NIGHTS],
     )

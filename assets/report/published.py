@@ -15,7 +15,7 @@ from typing import TypeAlias
 import duckdb
 
 from assets import warehouse
-from assets.core.refusal import Refusal
+from assets.reader import published_file
 from assets.rerate import Row, rows
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
@@ -33,9 +33,7 @@ MOST = 12
 @contextmanager
 def opened(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published tables under their own names, beside room for what a report puts together."""
-    file = workspace / "published" / "tallyhouse.duckdb"
-    if not file.exists():
-        raise Refusal(f"Nothing is published in {workspace} yet; run its first night with `tallyhouse nightly`.")
+    file = published_file(workspace)
     with duckdb.connect() as con:
         warehouse.settle_reader(con, workspace)
         con.execute(f"ATTACH {warehouse.text(file)} AS published (READ_ONLY)")

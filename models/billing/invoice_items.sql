@@ -44,7 +44,7 @@ final as (
         {{ instant('lines.created_as_of') }} as created_as_of,
         coalesce(sent.state, lines.state) as state,
         coalesce(sent.state_reason, lines.state_reason) as state_reason,
-        coalesce(sent.stripe_id, lines.stripe_id) as stripe_id
+        sent.stripe_id
     from {{ source('books', 'lines') }} as lines
     semi join settings on lines.book = settings.book
     left join sent on lines.line_id = sent.line_id

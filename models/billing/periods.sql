@@ -24,7 +24,11 @@ periods as (
 
 -- The terms in force last in the period decide.
 limits as (
-    select subscription_id, period_start, nullif(max_by(coalesce(threshold, -1), slice_start), -1) as threshold
+    select
+        subscription_id,
+        period_start,
+        nullif(max_by(coalesce(threshold, -1), slice_start), -1) as threshold,
+        max_by(minimum, slice_start) as minimum_at_close
     from {{ ref('int_periods__slices') }}
     group by all
 ),
@@ -49,7 +53,8 @@ final as (
         {{ shown('owed') }} as owed,
         billed_minor,
         {{ instant('closed_at') }} as closed_at,
-        {{ shown('limits.threshold') }} as threshold
+        {{ shown('limits.threshold') }} as threshold,
+        {{ shown('limits.minimum_at_close') }} as minimum_at_close
     from periods
     left join limits on periods.subscription_id = limits.subscription_id and periods.period_start = limits.period_start
 )

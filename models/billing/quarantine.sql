@@ -6,7 +6,7 @@ select
     reason,
     detail,
     quantity,
-    cost,
+    {{ shown('cost') }} as cost,
     {{ instant('first_seen') }} as first_seen,
     raw_text
 from {{ source('books', 'quarantine') }}

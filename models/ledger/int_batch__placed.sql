@@ -35,7 +35,7 @@ placed as (
             when spans.actor is not null then spans.subscription_id
             else 'default:' || coalesce(defaults.account_id, own_defaults.account_id)
         end as payer_subscription_id,
-        settings.as_of
+        settings.ahead_until
     from batch
     cross join settings
     left join {{ source('catalog', 'accounts') }} as accounts on batch.account = accounts.account_id
@@ -77,7 +77,7 @@ final as (
         detail,
         case
             when reason is not null then reason
-            when occurred_at > as_of + interval 5 minute then 'future'
+            when occurred_at > ahead_until then 'future'
             when not is_meter_known then 'unknown_meter'
             when account is not null and not is_account_known then 'unknown_account'
             when payer_subscription_id is null then 'no_payer'

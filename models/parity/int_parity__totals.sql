@@ -52,7 +52,7 @@ alarms as (
 
 final as (
     select
-        judged.* {{ but('from_at, accounts_alarm, is_compared') }},
+        judged.* {{ but('from_at, accounts_alarm, is_compared, is_total_alarming') }},
         judged.is_alarming and alarms.comparison is not null as is_alert
     from judged
     left join alarms on judged.comparison = alarms.comparison and judged.hour_start = alarms.hour_start + interval 1 hour

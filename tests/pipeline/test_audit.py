@@ -78,6 +78,14 @@ def rows(file: Path) -> list[Mapping[str, str]]:
         return list(csv.DictReader(text))
 
 
+def packed(folder: Path) -> Path:
+    """A bundle of what lies in the folder now."""
+    members = sorted(path for path in folder.rglob("*") if path.is_file())
+    file = folder.with_name("changed.tar.zst")
+    archive.pack(((it.relative_to(folder).as_posix(), it) for it in members), file)
+    return file
+
+
 def tallyhouse(*words: object) -> Result:
     return CliRunner().invoke(app, ["audit", *map(str, words)])
 
@@ -161,12 +169,27 @@ def test_a_bundle_that_was_changed_is_refused(bundle: Path, tmp_path: Path) -> N
     with (tmp_path / "open" / "tables" / "ledger.csv").open("a") as ledger:
         ledger.write("\n")
     (tmp_path / "open" / "raw" / "more.ndjson").write_text("{}\n")
-    members = sorted(path for path in (tmp_path / "open").rglob("*") if path.is_file())
-    archive.pack(((it.relative_to(tmp_path / "open").as_posix(), it) for it in members), tmp_path / "changed.tar.zst")
-    refused = tallyhouse("--replay", tmp_path / "changed.tar.zst")
+    refused = tallyhouse("--replay", packed(tmp_path / "open"))
     assert refused.exit_code == 1
     assert "tables/ledger.csv is not the file that the manifest names" in refused.stderr
     assert "raw/more.ndjson is not the file that the manifest names" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("../../outside", None), ("/tmp/outside", None), ("raw/../../x", None), ("raw", None), ("warehouse/x", None),
+     ("raw/x", "../x"), ("raw/x", "/etc/passwd")],
+)  # fmt: skip
+def test_a_bundle_is_laid_out_in_its_workspace_and_nowhere_else(
+    bundle: Path, tmp_path: Path, path: str, name: str | None
+) -> None:
+    manifest = unpacked(bundle, tmp_path / "open")
+    manifest["passes"][0]["texts"][path] = name or next(iter(manifest["files"]))
+    (tmp_path / "open" / "manifest.json").write_text(json.dumps(manifest))
+    refused = tallyhouse("--replay", packed(tmp_path / "open"), "--into", tmp_path / "into")
+    assert refused.exit_code == 1
+    assert f"out as {path!r}, which is no file of a workspace that it holds" in refused.stderr
+    assert not (tmp_path / "into" / "workspace").exists()
 
 
 def test_what_is_gone_is_said_and_not_replayed(billed: Path, month: str, tmp_path: Path) -> None:

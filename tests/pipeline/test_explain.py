@@ -7,10 +7,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from threading import Timer
+from threading import Barrier, Timer
 from typing import Any
 
 import duckdb
@@ -19,8 +20,9 @@ from typer.testing import CliRunner, Result
 
 from assets import warehouse
 from assets.core.instants import parse_instant
+from assets.core.refusal import Refusal
 from assets.explain import explain
-from assets.explain.raw_rows import PUBLISHED
+from assets.reader import PUBLISHED
 from orchestration import dbt
 from orchestration.cli import app
 from tests import nights
@@ -394,6 +396,35 @@ def test_a_run_waits_for_whoever_reads(closed: Path, tmp_path: Path) -> None:
         with warehouse.only_run(workspace, parse_instant("2026-07-02T00:00:00Z")):
             assert not leaves.is_alive()
         leaves.join()
+
+
+def test_of_two_runs_that_wait_for_a_reader_one_is_refused(closed: Path, tmp_path: Path) -> None:
+    """Or it would sit there without a word for as long as the other one works."""
+    workspace = copied(closed, tmp_path / "workspace")
+    as_of = parse_instant("2026-07-02T00:00:00Z")
+    lock = workspace / "warehouse" / "run.lock"
+    lock.touch()
+    both = Barrier(3)
+
+    def run() -> str | None:
+        both.wait()
+        try:
+            with warehouse.only_run(workspace, as_of):
+                both.wait()  # until the other one was refused
+        except Refusal as refusal:
+            both.wait()
+            return str(refusal)
+        return None
+
+    with lock.open() as reader, ThreadPoolExecutor(2) as pool:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        told = [pool.submit(run), pool.submit(run)]
+        both.wait()
+        fcntl.flock(reader, fcntl.LOCK_UN)
+        both.wait()
+        found = sorted(filter(None, (one.result() for one in told)))
+    assert len(found) == 1
+    assert "is being worked on by the night of 2026-07-02T00:00:00Z" in found[0]
 
 
 def test_dagster_stays_out_of_it(closed: Path) -> None:

@@ -28,6 +28,7 @@ from assets.gate.judge import judge
 from assets.notify import News, tell_people
 from orchestration.cli import app
 from orchestration.news import tell_people_of_failures
+from orchestration.settings import COMMAND_LINE, TOLD_BY
 from tests import nights
 from tests.pipeline.places import NOTED, bytes_below, case
 
@@ -327,7 +328,7 @@ def test_dagsters_daemon_tells_of_its_own_runs(
     monkeypatch.setenv("TALLYHOUSE_WORKSPACE", str(tmp_path))
     monkeypatch.setenv("HOOK", webhook.address)
     configured(tmp_path, {}, {"webhook": {"url_env": "HOOK"}})
-    tags = {"dagster/partition": "2026-06-01"} | ({"tallyhouse/as_of": "x"} if is_told_already else {})
+    tags = {"dagster/partition": "2026-06-01"} | ({TOLD_BY: COMMAND_LINE} if is_told_already else {})
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         done = nightly.execute_in_process(instance=instance, raise_on_error=False, tags=tags, run_config=quiet)
@@ -359,6 +360,13 @@ def test_a_broken_law_stops_the_night_where_it_is_found(tmp_path: Path) -> None:
     refused = tallyhouse("gate", "--workspace", tmp_path, "--accept", "no_usage_leaks", "--because", "it is only one")
     assert refused.exit_code == 1
     assert "always blocks" in refused.stderr
+
+
+def test_a_path_may_hold_what_great_expectations_replaces(tmp_path: Path) -> None:
+    workspace = tmp_path / "$HOME is {{ here }}"
+    nights.run_night(workspace, case().script.before(1, workspace))
+    judged = nights.judge_night(workspace, case().script.before(2, workspace))
+    assert {check["outcome"] for check in judged.checks} == {"passed", "waiting"}
 
 
 def test_a_module_that_is_wanted_later_is_loaded_by_the_first_use(

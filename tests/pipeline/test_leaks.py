@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -37,3 +39,15 @@ def test_a_leak_in_posting_stops_the_night_before_anyone_reads(tmp_path: Path, m
     }
     with pytest.raises(dg.Failure, match="check nothing_has_leaked failed; nothing was published"):
         next(results)
+
+
+def test_a_night_counts_what_it_enters(tmp_path: Path) -> None:
+    """Also what another one has landed, which then was stopped or died."""
+    as_of = CASE.script.before(1, tmp_path)
+    with warehouse.connect(tmp_path) as con:
+        verbs.take_in(con, tmp_path, as_of)
+        verbs.bring_in(con, tmp_path, as_of)
+    nights.run_night(tmp_path, as_of + timedelta(hours=1))
+    tables = nights.published(tmp_path)
+    assert [json.loads(run["counts"])["usages"] for run in tables["runs"]] == [len(tables["ledger"])]
+    assert {row["landed_at"] for row in tables["ledger"]} == {as_of}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,6 +172,39 @@ def test_a_file_takes_its_turn_only_when_nobody_has_it_open(tmp_path: Path, take
         nights.run_night(workspace, as_of + timedelta(minutes=5))
         nights.run_night(workspace, as_of + timedelta(minutes=6))
         assert reader.execute("SELECT count(*) FROM billing.runs").fetchall() == told
+    assert different(workspace) == []
+
+
+_EDITOR = """
+import duckdb, os, sys
+con = duckdb.connect(sys.argv[1])
+con.execute("DELETE FROM billing.runs; CREATE TABLE billing.notes AS SELECT 1 AS one")
+print("written", flush=True)
+sys.stdin.read()
+os._exit(1)  # before DuckDB has brought it from its log into the file
+"""
+
+
+def test_what_somebody_writes_into_the_file_is_gone_with_it(tmp_path: Path) -> None:
+    """Neither it nor what DuckDB keeps beside the file gets into what is published next; nor does it hold that up."""
+    script = case("late-adjustments-both-signs").script
+    workspace = tmp_path / "workspace"
+    as_of = script.before(1, workspace)
+    nights.run_night(workspace, as_of)
+    file = workspace / "published" / "tallyhouse.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", _EDITOR, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as editor:
+        assert editor.stdout is not None
+        assert editor.stdout.readline() == "written\n"
+        with warehouse.connect(workspace) as con:
+            assert publish.renew(con, workspace, ("runs", "events"))
+        assert different(workspace) == []
+    with subprocess.Popen([sys.executable, "-c", _EDITOR, str(file)], stdin=subprocess.DEVNULL) as editor:
+        editor.wait()
+    assert Path(f"{file}.wal").exists()
+    nights.run_night(workspace, as_of + timedelta(minutes=1))
+    assert not Path(f"{file}.wal").exists()
     assert different(workspace) == []
 
 

@@ -446,6 +446,40 @@ def test_a_night_of_the_past_is_refused(workspace: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TALLYHOUSE_NOW", "yesterday", "TALLYHOUSE_NOW: 'yesterday' is not a timestamp with an offset; write it like"),
+        ("TALLYHOUSE_MEMORY", "much", "TALLYHOUSE_MEMORY is 'much'; write a number and its unit, such as 2GB."),
+    ],
+)
+def test_a_setting_of_the_environment_is_refused_by_name(
+    name: str, value: str, says: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert refused(workspace).startswith(f"refused: {says}")
+
+
+def test_a_path_that_libraries_take_for_a_pattern_is_refused(workspace: Path, tmp_path: Path) -> None:
+    """Dagster would not read its settings there, and with them that it is to tell nobody that it runs."""
+    odd = tmp_path / "what [now]?"
+    workspace.rename(odd)
+    assert refused(odd) == (
+        f"refused: {odd}: Dagster and Great Expectations take ? and [ and ] in a path for something else; "
+        "give the directory another name.\n"
+    )
+
+
+def test_a_demo_is_made_in_no_workspace_that_is_another(workspace: Path) -> None:
+    before = bytes_below(workspace)
+    done = CliRunner().invoke(app, ["demo", "--workspace", str(workspace)])
+    assert bytes_below(workspace) == before
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f"refused: {workspace} holds something else than a demo; name a directory that is new, with --workspace.\n",
+    )
+
+
 # --- what lies below raw/ ------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 from assets import warehouse
 from orchestration.definitions import tallyhouse
 from orchestration.sensors import new_raw_files
+from orchestration.settings import TOLD_BY
 from tests import nights
 from tests.pipeline.places import case, copied
 
@@ -56,7 +57,7 @@ def tick(cursor: str | None) -> tuple[dg.RunRequest | None, str, str | None]:
 
 def test_new_files_ask_for_one_night_once_they_have_stopped_growing(workspace: Path) -> None:
     asked, why, cursor = tick(None)
-    assert (asked, why) == (None, "1 files are new; a night reads them once they have stopped growing.")
+    assert (asked, why) == (None, "1 file is new; a night reads it once it has stopped growing.")
     (workspace / "raw" / "ev" / "new.ndjson").write_text("{}\n{}\n")
     asked, why, cursor = tick(cursor)  # it has grown
     assert asked is None
@@ -66,7 +67,7 @@ def test_new_files_ask_for_one_night_once_they_have_stopped_growing(workspace: P
     night = {"workspace": str(workspace), "as_of": NOW}
     assert asked.run_config == {"resources": {"night": {"config": night}}}
     again, why, cursor = tick(cursor)
-    assert (again, why) == (None, "A night was asked for with these 1 files.")
+    assert (again, why) == (None, "A night was asked for with this 1 file.")
     # What the night has landed is nothing new; what comes then is.
     nights.run_night(workspace, datetime(2026, 7, 2, 15, 4, 5, tzinfo=UTC))
     assert tick(cursor)[:2] == (None, "Nothing is new below raw/.")
@@ -98,6 +99,14 @@ def test_the_night_it_asks_for_is_one_that_the_job_takes(workspace: Path, defini
     assert job.partitions_def is not None
     assert job.partitions_def.has_partition_key(asked.partition_key or "")
     dg.validate_run_config(job, asked.run_config)
+
+
+def test_what_becomes_of_it_is_told_by_the_daemon(workspace: Path) -> None:
+    """Of a night of the command line alone it says nothing, since that has told of itself."""
+    _, _, cursor = tick(None)
+    asked, _, _ = tick(cursor)
+    assert asked is not None
+    assert TOLD_BY not in asked.tags
 
 
 def test_a_range_of_days_is_one_night_after_the_other(definitions: dg.Definitions) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,9 @@ from assets.core.catalogue.models import Settings
 from assets.core.refusal import Refusal
 from assets.practice import Fault, PracticeStripe
 from assets.push.client import Client, refuse_wrong_key
+from assets.push.outbox import Entry
 from assets.push.pace import Pace, Patience
+from assets.push.send import Sender
 from tests.stripe.pushing import KEY, pointed_at
 
 ITEM = {"customer": "cus_acme", "amount": 100, "currency": "usd"}
@@ -132,6 +137,20 @@ def test_answers_in_the_other_mode_stop(
     monkeypatch.setattr(client, "_called", lambda *told: _turned(call(*told)))
     answer = client.call("invoice_items.create", ITEM, key="k1")
     assert (answer.outcome, answer.message) == ("stop", "Stripe answers in live mode to a test key")
+    assert client.call("invoice_items.create", ITEM, key="k2").outcome == "stop"
+    assert len(practice.calls) == 1, "nobody else is to call"
+
+
+def test_what_was_done_in_the_other_mode_is_not_forgotten(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be there: whoever calls again, under whatever key, looks for it first."""
+    it = Entry("item", "line_1", "cus_acme", ITEM)
+    claimed = replace(it, state="sending", key_sent_at=datetime(2026, 6, 1, tzinfo=UTC))
+    nowhere: Any = None
+    sender = Sender(nowhere, client)
+    call = client._called
+    monkeypatch.setattr(client, "_called", lambda *told: _turned(call(*told)))
+    assert sender._send(it, claimed) == (claimed, [])
+    assert sender.is_stopped
 
 
 def _turned(answer):

@@ -1,6 +1,4 @@
 """Exactly once, whatever fails and whenever: each fault × each call × the process killed before, during or after that
-
-pytestmark = pytest.mark.xdist_group("exactly_once")  # its workspaces are made once
 call × tried again after a minute, 25 hours or 40 days.
 
 By default a part of the matrix in which every fault meets two of the calls; FAULTS=all plays the whole, FAULTS=17 every
@@ -23,6 +21,8 @@ from assets.practice import Fault, PracticeStripe
 from tests.pipeline.places import copied
 from tests.stripe import pushing
 from tests.stripe.pushing import NOW, Death, dying, pushed, settle, states, wrong
+
+pytestmark = pytest.mark.xdist_group("exactly_once")  # its workspaces are made once
 
 CALLS = {
     "item": ("POST", "/v1/invoiceitems"),

@@ -14,8 +14,9 @@ import pytest
 import stripe
 from typer.testing import CliRunner, Result
 
-from assets import progress, warehouse
+from assets import progress, verbs, warehouse
 from assets.core.instants import format_instant
+from assets.night import Night
 from assets.practice import Fault, PracticeStripe
 from orchestration.cli import app
 from tests.nights import run_night
@@ -191,6 +192,8 @@ def test_a_customer_that_can_not_be_listed_is_left_to_the_next_time(
     found = reconcile(root)
     assert found.exit_code == 1
     assert (summary(found)["customers"], summary(found)["not_compared"]) == (1, 1)
+    told = "1 customer compared in 2 reads, 1 customer could not be; no difference is known"
+    assert summary(found)["message"] == told
     practice.faults.clear()
     again = reconcile(root)
     assert (again.exit_code, summary(again)["customers"]) == (0, 1)
@@ -238,6 +241,40 @@ def run_push(root: Path, now: datetime) -> None:
 
     with warehouse.connect(root) as con:
         push.push(con, root, load(root, closed_periods(con), HOURS_AS_OF), HOURS_AS_OF, lambda: now, is_confirmed=True)
+
+
+def test_a_night_without_a_key_says_that_nothing_was_compared(
+    posted: dict[str, Path], tmp_path: Path, practice: PracticeStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = sent(posted, tmp_path, practice, "pending", monkeypatch)
+    monkeypatch.delenv("STRIPE_API_KEY")
+    told: list[str] = []
+    night = Night(workspace=str(root), as_of=format_instant(pushing.AS_OF))
+    with (
+        dg.build_init_resource_context() as context,
+        night.yield_for_execution(context) as ours,
+        progress.about(lambda _, sentence, __: told.append(sentence)),
+    ):
+        _, check = verbs.reconciled(ours, lambda: NOW)
+    assert isinstance(check, dg.AssetCheckResult)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)  # it blocks nothing
+    assert told == [
+        "2 customers (cus_1, cus_2) could not be compared: STRIPE_API_KEY is not set. "
+        "The next reconciliation tries again.",
+        "nothing was compared, 2 customers could not be; no difference is known",
+    ]
+
+
+def test_what_differed_stands_where_stripe_is_out_of_reach(
+    posted: dict[str, Path], tmp_path: Path, practice: PracticeStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = sent(posted, tmp_path, practice, "pending", monkeypatch)
+    client_of(practice).v1.invoice_items.delete(practice.items("cus_1")[0]["id"])
+    assert summary(reconcile(root))["differences"] == 2
+    practice.faults.add(Fault("forbidden", times=None))
+    again = reconcile(root)
+    assert (again.exit_code, summary(again)["differences"]) == (1, 2)
+    assert summary(again)["message"].startswith("nothing was compared, 1 customer could not be; 2 differences between")
 
 
 def test_shadow_has_nothing_to_compare(

@@ -11,6 +11,7 @@ import pytest
 from assets import verbs
 from assets.core.instants import format_instant
 from assets.night import Night
+from assets.practice import Fault, PracticeStripe
 from assets.push import Waiting
 from tests.stripe import pushing
 
@@ -40,3 +41,18 @@ def test_what_may_pass_is_tried_again_by_the_schedule(tmp_path: Path, nobody: No
     with pytest.raises(Waiting, match="Stripe can't be reached"):
         push(workspace, retries=0)
     assert set(pushing.states(workspace)) == {"pending"}
+
+
+@pytest.mark.parametrize(("fault", "may_pass"), [("reset", True), ("unauthorized", False)])
+def test_also_what_begins_in_the_middle_of_a_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, may_pass: bool
+) -> None:
+    monkeypatch.setattr("assets.push.client.Patience", lambda: pushing.PATIENCE)
+    workspace = pushing.made(tmp_path)
+    with PracticeStripe(now=int(pushing.NOW.timestamp())) as practice, pushing.pointed_at(practice):
+        for customer in ("cus_1", "cus_2"):
+            practice.add_customer(customer)
+        practice.faults.add(Fault(fault, path="/v1/invoiceitems", times=None))
+        with pytest.raises(dg.RetryRequested if may_pass else Waiting):
+            push(workspace, retries=3)
+    assert set(pushing.states(workspace)) <= {"pending"}

@@ -150,7 +150,7 @@ WORKSPACE_MISTAKES: list[Mistake] = [
         "close_grace: 1 hour",
         [
             "catalog/workspace.yaml line 1: close_grace is '1 hour';"
-            " write a whole number and one of s m h d w, such as 35d.",
+            " write a whole number and one of s m h d w, such as 35d; a hundred years at most.",
         ],
     ),
     (
@@ -159,7 +159,7 @@ WORKSPACE_MISTAKES: list[Mistake] = [
         "late_window: 99999999d",
         [
             "catalog/workspace.yaml line 1: late_window is '99999999d';"
-            " write a whole number and one of s m h d w, such as 35d.",
+            " write a whole number and one of s m h d w, such as 35d; a hundred years at most.",
         ],
     ),
     (
@@ -168,7 +168,7 @@ WORKSPACE_MISTAKES: list[Mistake] = [
         "late_window: 35",
         [
             "catalog/workspace.yaml line 1: late_window is '35';"
-            " write a whole number and one of s m h d w, such as 35d.",
+            " write a whole number and one of s m h d w, such as 35d; a hundred years at most.",
         ],
     ),
     (

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -270,9 +271,9 @@ def test_parquet_rows() -> None:
         work.land(source)
         found = work.batch("raw_line, occurred_at, account, actor, cost, context, reason, raw_text")
     day = at("2026-05-02")
-    text = '{"x":0.1,"at":"2026-05-02T00:00:00.000000Z","d":1.10}'
+    note = '{"x":"0.1","at":"2026-05-02T00:00:00.000000Z","d":"1.10"}'  # as of a line of JSON
     assert found[0] == (
-        1, day, "a1", "u1", Decimal("0.1"), f'{{"note":{text},"d":"1.10","x":"0.1","ID":1}}', None, None
+        1, day, "a1", "u1", Decimal("0.1"), f'{{"note":{note},"d":"1.10","x":"0.1","ID":1}}', None, None
     )  # fmt: skip
     assert found[1] == (
         2, day, "a1", "u1", Decimal(2), '{"ID":2}', "missing_field",
@@ -310,6 +311,58 @@ def test_a_struct_names_nothing_in_parquet_either() -> None:
         work.put({"1.parquet": parquet(row)})
         work.land(LAKE)
         assert work.batch("reason") == [("malformed",)]
+
+
+@pytest.mark.parametrize("name", ['"id": {"a": 1}', '"id": [1]', '"id": 1, "acct": [1]', '"id": 1, "user": {"a": 1}'])
+def test_who_it_is_of_matters_once_a_row_is_wanted(name: str) -> None:
+    """A log may hold other events, which name things in their own way."""
+    row = f'{{{name}, "t": "2026-05-02T00:00:00Z", "v": 1, "kind": "'
+    money, tasks = Emit("money", None, "v", {}), Emit("tasks", None, None, {})
+    sources = {
+        "where": replace(MONEY, where={"kind": ("use",)}),
+        "when": replace(MONEY, emits=(replace(money, when={"kind": ("use",)}),)),
+        "several": replace(
+            MONEY, emits=(replace(money, when={"kind": ("use",)}), replace(tasks, when={"kind": ("use", "task")}))
+        ),
+    }
+    for source in sources.values():
+        with bench() as work:
+            work.put({"1.ndjson": f'{row}other"}}\n{row}use"}}\n'})
+            landed = work.land(source)
+            assert (landed.rows, landed.ignored) == (2, 1)
+            assert work.batch("raw_line, emit_no, reason, occurred_at") == [
+                (2, 0, "malformed", None),
+            ]
+
+
+def test_a_struct_matters_once_its_row_is_wanted_too() -> None:
+    columns = {
+        "id": pa.array([{"a": 1}] * 2),
+        "t": pa.array(["2026-05-02T00:00:00Z"] * 2),
+        "v": pa.array([1] * 2),
+        "kind": pa.array(["other", "use"]),
+    }
+    with bench() as work:
+        work.put({"1.parquet": parquet(columns)})
+        work.land(replace(LAKE, where={"kind": ("use",)}))
+        assert work.outcomes() == {("1.parquet", 2): "malformed"}
+
+
+def test_parquet_of_types_that_duckdb_has_not() -> None:
+    """In columns that are read and in those that are not, however deep."""
+    wide = pa.decimal256(40, 5)
+    content = parquet({
+        "id": pa.array(["a"]),
+        "t": pa.array(["2026-05-02T00:00:00Z"]),
+        "v": pa.array([Decimal("1.50000")], wide),
+        "note": pa.array([{"h": np.float16(0.5), "w": [Decimal("2.25000")]}],
+            pa.struct([("h", pa.float16()), ("w", pa.list_(wide))])),
+        "unread": pa.array([np.float16(0.5)], pa.float16()),
+    })  # fmt: skip
+    with bench() as work:
+        work.put({"1.parquet": content})
+        work.land(LAKE)
+        assert work.batch("cost, context, reason") == [(Decimal("1.5"), '{"note":{"h":"0.5","w":["2.25000"]}}', None)]
 
 
 def test_the_key_is_the_sha_256_of_what_was_written(tmp_path: Path) -> None:

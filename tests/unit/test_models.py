@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from assets.core.reasons import REASONS, RETRIED
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.relative_to(ROOT / "models").as_posix() for path in (ROOT / "models").glob("*/*.sql"))
 GRAIN = re.compile(r"\bone row (per|each)\b|\bone row of\b", re.IGNORECASE)
@@ -42,3 +44,10 @@ def test_a_model_has_a_unit_test_of_its_hardest_rule(model: str) -> None:
 def test_every_description_has_its_model() -> None:
     described = {path.relative_to(ROOT / "models").as_posix() for path in (ROOT / "models").glob("*/*.yml")}
     assert {name.removesuffix(".yml") for name in described} == {name.removesuffix(".sql") for name in MODELS}
+
+
+def test_reasons_have_one_order() -> None:
+    """The models rank them as the rooms before them do."""
+    macro = (ROOT / "dbt_project" / "macros" / "reasons.sql").read_text().partition("{%- for each in (")[2]
+    assert tuple(re.findall(r"'(\w+)'", macro.partition(")")[0])) == REASONS
+    assert set(RETRIED) < set(REASONS)

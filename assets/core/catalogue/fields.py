@@ -86,7 +86,8 @@ class Fields:
         return self._parsed(key, parse_instant, "write a timestamp with an offset such as 2026-01-01T00:00:00Z")
 
     def duration(self, key: str, default: timedelta) -> timedelta:
-        found = self._parsed(key, parse_duration, "write a whole number and one of s m h d w, such as 35d")
+        advice = "write a whole number and one of s m h d w, such as 35d; a hundred years at most"
+        found = self._parsed(key, parse_duration, advice)
         return default if found is None else found
 
     def currency(self, key: str) -> str | None:

@@ -1,0 +1,28 @@
+"""However a command is stopped, whoever waits for it reads one sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import typer
+
+from orchestration.voice import STOPPED, speaking
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_says_so(by: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as left, speaking(is_json=False):
+        os.kill(os.getpid(), by)
+    assert left.value.exit_code == 1
+    assert capsys.readouterr().err == f"stopped: {STOPPED}\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_also_as_duckdb_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the midst of a query it is DuckDB that hears of it first."""
+    with pytest.raises(typer.Exit), speaking(is_json=False):
+        raise RuntimeError("Query interrupted")
+    assert capsys.readouterr().err == f"stopped: {STOPPED}\n"
