@@ -108,6 +108,16 @@ class Voice:
 STOPPED = "Stopped; run the same command again to finish what it began."
 
 
+def _failed(failure: Exception) -> tuple[str, str]:
+    """The kind of a failure and a sentence about it."""
+    if str(failure) == "Query interrupted":  # as DuckDB says that it was told to stop
+        return "stopped", STOPPED
+    if isinstance(failure, OSError) and failure.filename:
+        return "failed", f"{failure.filename}: {failure.strerror}; mend that and run the same command again."
+    sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"
+    return "failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)"
+
+
 @contextmanager
 def speaking(is_json: bool) -> Iterator[Voice]:
     """Turn refusals and failures into sentences and exit 1."""
@@ -123,13 +133,9 @@ def speaking(is_json: bool) -> Iterator[Voice]:
         voice.complain("stopped", STOPPED)
         raise typer.Exit(1) from None
     except Exception as failure:
-        if str(failure) == "Query interrupted":  # how DuckDB says it
-            voice.complain("stopped", STOPPED)
-            raise typer.Exit(1) from None
         if os.environ.get("TALLYHOUSE_DEBUG"):
             raise
-        sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"
-        voice.complain("failed", f"{sentence} (set TALLYHOUSE_DEBUG=1 to see where)")
+        voice.complain(*_failed(failure))
         raise typer.Exit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)

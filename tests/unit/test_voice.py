@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import typer
@@ -26,3 +27,11 @@ def test_also_as_duckdb_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), speaking(is_json=False):
         raise RuntimeError("Query interrupted")
     assert capsys.readouterr().err == f"stopped: {STOPPED}\n"
+
+
+def test_what_the_system_refuses_is_said_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(typer.Exit), speaking(is_json=False):
+        (tmp_path / "file" / "inside").mkdir()
+    said = f"{tmp_path / 'file' / 'inside'}: Not a directory; mend that and run the same command again."
+    assert capsys.readouterr().err == f"failed: {said}\n"
