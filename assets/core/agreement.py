@@ -209,9 +209,7 @@ def _compare_hour(
     if ours == held:
         return None
     unsure = [it for it in events if not it.is_sent]
-    sums = {0}
-    for it in unsure[:_MOST_UNSURE]:
-        sums |= {total + it.value for total in sums}
+    sums = sums_of(it.value for it in unsure[:MOST_UNSURE])
     kind: Kind = "usage_differs"
     if not events:
         kind = "unknown_to_books"
@@ -234,7 +232,15 @@ def _compare_hour(
     )
 
 
-_MOST_UNSURE = 12  # events of one hour whose sums are tried
+MOST_UNSURE = 12  # events of one hour whose sums are tried
+
+
+def sums_of(values: Iterable[int]) -> set[int]:
+    """What any of them, or none, come to together."""
+    sums = {0}
+    for value in values:
+        sums |= {total + value for total in sums}
+    return sums
 
 
 def _usage(

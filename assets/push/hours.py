@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 
+from assets.core.agreement import MOST_UNSURE, sums_of
 from assets.push import rules
 from assets.push.client import Answer, Client
 from assets.push.outbox import Entry, Event, Outbox
@@ -18,7 +19,6 @@ from assets.push.rules import Outcome
 
 SECONDS = 3600
 
-_MOST_IN_DOUBT = 12  # events of one hour whose sums are tried
 
 Place: TypeAlias = tuple[str, str, int]  # customer, event name, timestamp of the hour
 
@@ -88,11 +88,9 @@ class Hours:
         """Whether the event is in what Stripe holds of its hour; None where the sum does not tell."""
         events = {name: known for name, known in self.events.get(place(it), {}).items() if name != it.name}
         others = [value for value, standing in events.values() if standing == "open"]
-        if len(others) > _MOST_IN_DOUBT:
+        if len(others) > MOST_UNSURE:
             return None
-        sums = {0}
-        for value in others:
-            sums |= {total + value for total in sums}
+        sums = sums_of(others)
         missing = held - sum(value for value, standing in events.values() if standing == "sent")
         with_it, without = missing - _value(it) in sums, missing in sums
         return with_it if with_it != without else None

@@ -31,6 +31,20 @@
     ) }}
 {%- endmacro %}
 
+{# 1 where times_ratio had to round at the 18th digit, 0 where the product ends there or before. #}
+{% macro is_rounded(units, numerator, denominator, digits=9) -%}
+    {%- set shift = 10 ** (18 - digits) -%}
+    {%- set rest = "((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ")" -%}
+    if(
+        if(
+            abs({{ units }}) <= 1000000000000000000 and abs({{ numerator }}) <= 10000000000,
+            {{ units }} * {{ numerator }} * {{ shift }},
+            ({{ rest }} % ({{ denominator }})) * {{ shift }}
+        ) % ({{ denominator }}) <> 0,
+        1, 0
+    )
+{%- endmacro %}
+
 {# Money that was put together of ratios, `roundings` of which may not have ended at the 18th digit: each is off by half of that
    digit at most. Where a number of 15 digits lies within reach of that, it is the one that is meant: three thirds are one.
    Without such ratios all 18 digits count, so that nothing is rounded on its way to the one rounding that bills. #}

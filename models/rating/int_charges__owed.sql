@@ -78,8 +78,17 @@ metered_owed as (
             end
             + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
         ) as owed,
-        -- Of a piece's base and rate; of the rate of every event where each is clamped.
-        if(is_clamped and if(digits = 15, 1000, 1000000000) % rate_den <> 0, events, 2) as roundings
+        -- Of the rate of every event where each is clamped; else of a piece's base and rate.
+        case
+            when is_clamped then if(if(digits = 15, 1000, 1000000000) % rate_den <> 0, events, 0)
+            when model is null or model = 'package' then 0
+            else if(base <> round(base, 15), 1, 0)
+                + if(
+                    digits = 15,
+                    {{ is_rounded('units', 'piece_num', '(piece_den * denominator)', 15) }},
+                    {{ is_rounded('units', 'piece_num', '(piece_den * denominator)') }}
+                )
+        end as roundings
     from priced
 ),
 

@@ -37,7 +37,12 @@ periods as (
                 'any_value(' ~ div('period_us', 'unit_us') ~ ')'
             )
         ) }}
-            as included
+            as included,
+        if(
+            {{ femto('sum(included * seats * (' ~ div('slice_us', 'unit_us') ~ '))') }} * 1000
+            % any_value({{ div('period_us', 'unit_us') }}) <> 0,
+            1, 0
+        ) as included_roundings
     from measured
     group by subscription_id, period_start
 ),
@@ -67,7 +72,7 @@ summed as (
             greatest(periods.baseline + coalesce(usage.usage, 0) - coalesce(refresh.refresh, 0), 0) as decimal(38, 18)
         ) as effective,
         -- Of usage, of the refresh of the same windows, and of what is included.
-        2 * coalesce(usage.roundings, 0) + 1 as roundings
+        2 * coalesce(usage.roundings, 0) + included_roundings as roundings
     from periods
     left join usage on periods.subscription_id = usage.subscription_id and periods.period_start = usage.period_start
     left join refresh on periods.subscription_id = refresh.subscription_id and periods.period_start = refresh.period_start
@@ -75,7 +80,7 @@ summed as (
 
 final as (
     select
-        * {{ but('roundings') }},
+        * {{ but('roundings, included_roundings') }},
         {{ meant('cast(if(is_overage, greatest(effective - included, 0), 0) as decimal(38, 18))', 'roundings') }} as overage
     from summed
 )

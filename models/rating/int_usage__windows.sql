@@ -73,7 +73,10 @@ used as (
             window_no,
             {{ times_ratio('units', 'rate_num', 'rate_den') }} as usage,
             {{ times_ratio('units_not_in_baseline', 'rate_num', 'rate_den') }} as usage_not_in_baseline,
-            1 as roundings
+            greatest(
+                {{ is_rounded('units', 'rate_num', 'rate_den') }},
+                {{ is_rounded('units_not_in_baseline', 'rate_num', 'rate_den') }}
+            ) as roundings
         from summed
     ) as priced
     group by period_no, window_no
