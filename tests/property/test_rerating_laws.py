@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.core.refusal import Refusal
 from assets.whatif import WhatIf, what_if
 from orchestration.dbt import compiled_models
 from tests import nights
@@ -26,7 +27,10 @@ def test_history_under_other_plans_is_the_history_played_with_them(seed: int, tm
     explained(tmp_path / "was")
     last = [arrival[PLANS] for arrival in script.arrivals if PLANS in arrival][-1]
     arrivals = tuple({**each, PLANS: last} if PLANS in each else each for each in script.arrivals)
-    nights.play(replace(script, arrivals=arrivals), tmp_path / "with")
+    try:
+        nights.play(replace(script, arrivals=arrivals), tmp_path / "with")
+    except Refusal as refusal:
+        pytest.skip(f"the last plans are none for the first nights: {refusal}")
     was, had = (rated(tmp_path / name, tmp_path / "with" / PLANS) for name in ("was", "with"))
     assert [each for each in had.differences if each.minor] == []
     assert {owed(each): each.under_minor for each in was.differences} == {
