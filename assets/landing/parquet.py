@@ -46,13 +46,14 @@ def _taken(kind: Any) -> Any:
         return pa.float32()
     if pa.types.is_decimal256(kind):
         return pa.string()
+    inner = [kind.field(number).type for number in range(kind.num_fields)]
+    if inner == [_taken(each) for each in inner]:
+        return kind
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, _taken(field.type)) for field in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(_taken(kind.value_type))
+        return pa.struct([field.with_type(_taken(field.type)) for field in kind])
     if pa.types.is_map(kind):
         return pa.map_(_taken(kind.key_type), _taken(kind.item_type))
-    return kind
+    return pa.list_(_taken(kind.value_type))
 
 
 def parquet_lines(schema: pa.Schema) -> pa.Schema:
@@ -71,7 +72,10 @@ def parquet_batches(reading: Reading, schema: pa.Schema, spool: Path) -> Iterato
             numbers = pa.array(np.arange(reading.rows + 1, reading.rows + count + 1))
             reading.rows += count
             own = [name, numbers, pa.repeat(landed_at, count)]
-            columns = [column.cast(field.type) for column, field in zip(rows.columns, schema, strict=True)]
+            columns = [
+                column if column.type == field.type else column.cast(field.type)
+                for column, field in zip(rows.columns, schema, strict=True)
+            ]
             yield pa.RecordBatch.from_arrays([*own, *columns], schema=lines)
 
 

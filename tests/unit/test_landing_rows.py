@@ -358,6 +358,10 @@ def test_parquet_of_types_that_duckdb_has_not() -> None:
         "note": pa.array([{"h": np.float16(0.5), "w": [Decimal("2.25000")]}],
             pa.struct([("h", pa.float16()), ("w", pa.list_(wide))])),
         "unread": pa.array([np.float16(0.5)], pa.float16()),
+        "large": pa.array([[Decimal("2.25000")]], pa.large_list(wide)),
+        "fixed": pa.array([[Decimal("2.25000")]], pa.list_(wide, 1)),
+        "map": pa.array([[("k", Decimal("2.25000"))]], pa.map_(pa.string(), wide)),
+        "plain": pa.array([[("k", ["a"])]], pa.map_(pa.string(), pa.large_list(pa.string()))),
     })  # fmt: skip
     with bench() as work:
         work.put({"1.parquet": content})
