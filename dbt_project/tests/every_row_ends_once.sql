@@ -1,6 +1,7 @@
 -- Conservation from raw rows to the ledger: the usages of tonight's batch are those accepted, duplicate or held, each once;
 -- a held row is held whole; and the rows of a file are those that ended somewhere, tonight or before. A file's usages are
--- compared by their number and the sum of their hashes, which are the same for the same set; for another only by a chance of one in 2^64.
+-- compared by their number and the sum of their hashes, which are the same for the same set, and for another only by a
+-- chance of one in 2^64.
 {{ config(meta={'dagster': {'ref': {'name': 'int_batch__exceptions'}}}) }}
 
 with exceptions as (
