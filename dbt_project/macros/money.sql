@@ -24,11 +24,16 @@
     {%- set times = quotient(units, denominator) -%}
     {%- set rest = "((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ")" -%}
     {{ money(
-        "if(abs(" ~ units ~ ") <= 1000000000000000000 and abs(" ~ numerator ~ ") <= 10000000000, "
+        "if(" ~ is_short(units, numerator) ~ ", "
         ~ divide_round(units ~ " * " ~ numerator ~ " * " ~ shift, denominator) ~ ", "
         ~ "((" ~ times ~ ") * " ~ numerator ~ " + " ~ quotient(rest, denominator) ~ ") * " ~ shift ~ " + "
         ~ divide_round("(" ~ rest ~ " % (" ~ denominator ~ ")) * " ~ shift, denominator) ~ ")"
     ) }}
+{%- endmacro %}
+
+{# Whether the product, with nine digits more, stays within 38. #}
+{% macro is_short(units, numerator) -%}
+    abs({{ units }}) <= 1000000000000000000 and abs({{ numerator }}) <= 10000000000
 {%- endmacro %}
 
 {# 1 where times_ratio had to round at the 18th digit, 0 where the product ends there or before. #}
@@ -37,7 +42,7 @@
     {%- set rest = "((" ~ units ~ " % (" ~ denominator ~ ")) * " ~ numerator ~ ")" -%}
     if(
         if(
-            abs({{ units }}) <= 1000000000000000000 and abs({{ numerator }}) <= 10000000000,
+            {{ is_short(units, numerator) }},
             {{ units }} * {{ numerator }} * {{ shift }},
             ({{ rest }} % ({{ denominator }})) * {{ shift }}
         ) % ({{ denominator }}) <> 0,

@@ -78,7 +78,7 @@ metered_owed as (
             end
             + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
         ) as owed,
-        -- Of the rate of every event where each is clamped; else of a piece's base and rate.
+        -- Of the rate of every event where each is clamped; else of a piece's base, unless it ends by the 15th digit, and rate.
         case
             when is_clamped then if(if(digits = 15, 1000, 1000000000) % rate_den <> 0, events, 0)
             when model is null or model = 'package' then 0

@@ -1,4 +1,6 @@
 -- What the pooled usage of each period in scope comes to: baseline and usage, less refresh, beyond what is included.
+{%- set included = femto('sum(included * seats * (' ~ div('slice_us', 'unit_us') ~ '))') ~ ' * 1000' -%}
+{%- set period = 'any_value(' ~ div('period_us', 'unit_us') ~ ')' %}
 with slices as (
     select
         *,
@@ -31,18 +33,8 @@ periods as (
         max_by(is_overage, slice_no) as is_overage,
         nullif(max_by(coalesce(threshold, -1), slice_no), -1) as threshold,
         max_by(minimum, slice_no) as minimum,
-        {{ money(
-            divide_round(
-                femto('sum(included * seats * (' ~ div('slice_us', 'unit_us') ~ '))') ~ ' * 1000',
-                'any_value(' ~ div('period_us', 'unit_us') ~ ')'
-            )
-        ) }}
-            as included,
-        if(
-            {{ femto('sum(included * seats * (' ~ div('slice_us', 'unit_us') ~ '))') }} * 1000
-            % any_value({{ div('period_us', 'unit_us') }}) <> 0,
-            1, 0
-        ) as included_roundings
+        {{ money(divide_round(included, period)) }} as included,
+        if({{ included }} % {{ period }} <> 0, 1, 0) as included_roundings
     from measured
     group by subscription_id, period_start
 ),
