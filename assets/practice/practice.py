@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,7 @@ class PracticeStripe:
             self.store.close()
 
     def wait(self) -> None:
-        """Until the process is told to end: an interrupt, or SIGTERM, which is taken like one."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        """Until the process is interrupted, which a command is by SIGTERM too."""
         with suppress(KeyboardInterrupt):
             self.api.stopping.wait()
 
