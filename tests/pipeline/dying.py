@@ -10,11 +10,13 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from assets import warehouse
 from orchestration import dbt
@@ -50,7 +52,7 @@ def _run(workspace: Path, as_of: datetime, models: dict[str, str], log: Path, di
 
         def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*arguments: Any, **options: Any) -> Any:
-                act(" ".join([name, *(str(one) for one in arguments if isinstance(one, str | Path))]))
+                act(" ".join([name, *_words(arguments)]))
                 return function(*arguments, **options)
 
             return call
@@ -66,6 +68,14 @@ def _run(workspace: Path, as_of: datetime, models: dict[str, str], log: Path, di
             setattr(module, name, counted(name, getattr(module, name)))
         dbt.compiled_models = lambda target="duckdb": models
         nights.run_night(workspace, as_of)
+
+
+def _words(arguments: Iterable[Any]) -> Iterator[str]:
+    for one in arguments:
+        if isinstance(one, duckdb.Statement):
+            yield one.query
+        elif isinstance(one, str | Path):
+            yield str(one)
 
 
 class _Watched:
