@@ -121,7 +121,7 @@ def row_json(schema: pa.Schema) -> str:
 
 
 def _found(path: str, schema: pa.Schema) -> tuple[str, Any]:
-    """The expression and type of a path: the longest column name that begins it, then fields of structs."""
+    """The expression and type of a path: the longest column name that begins it, then fields of structs and maps."""
     names = path.split(".")
     for length in range(len(names), 0, -1):
         index = schema.get_field_index(".".join(names[:length]))
@@ -132,21 +132,30 @@ def _found(path: str, schema: pa.Schema) -> tuple[str, Any]:
 
 def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any]:
     for name in names:
-        if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+        if pa.types.is_map(kind) and _is_text(kind.key_type):
+            column, kind = f"{column}[{literal(name)}]", kind.item_type
+        elif pa.types.is_struct(kind) and kind.get_field_index(name) >= 0:
+            column, kind = f"struct_extract({column}, {literal(name)})", kind.field(name).type
+        else:
             return "CAST(NULL AS VARCHAR)", pa.string()
-        column, kind = f"struct_extract({column}, {literal(name)})", kind.field(name).type
     return column, kind
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind)) or pa.types.is_large_string(kind)
 
 
 def _is_instant(kind: Any) -> bool:
     return bool(pa.types.is_timestamp(kind)) and kind.tz is not None
 
 
-def _epoch_us(column: str, kind: Any) -> str:
-    """What lies past the microsecond is cut, as it is of a text; DuckDB's own cast would round it."""
-    if kind.unit == "ns":
-        return f"((epoch_ns({column}) - (epoch_ns({column}) % 1000 + 1000) % 1000) // 1000)"
-    return f"epoch_us(CAST({column} AS TIMESTAMPTZ))"
+def _instant(column: str, kind: Any) -> str:
+    """RFC 3339 in UTC, to the nanosecond where there is one: that makes a time of a row, but not an identity, equal."""
+    shown = "strftime(make_timestamp({0}), '%Y-%m-%dT%H:%M:%S.%f') || {1}'Z'".format
+    if kind.unit != "ns":
+        return shown(f"epoch_us(CAST({column} AS TIMESTAMPTZ))", "")
+    past = f"(epoch_ns({column}) % 1000 + 1000) % 1000"
+    return shown(f"((epoch_ns({column}) - {past}) // 1000)", f"if({past} = 0, '', printf('%03d', {past})) || ")
 
 
 def _is_bytes(kind: Any) -> bool:
@@ -155,8 +164,7 @@ def _is_bytes(kind: Any) -> bool:
 
 def _text(column: str, kind: Any) -> str:
     if _is_instant(kind):
-        instant = f"make_timestamp({_epoch_us(column, kind)})"
-        return f"strftime({instant}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+        return _instant(column, kind)
     if _is_bytes(kind):  # text that its writer did not call text
         return f"coalesce(try(decode({column})), CAST({column} AS VARCHAR))"
     if pa.types.is_nested(kind):

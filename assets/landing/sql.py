@@ -16,7 +16,8 @@ def identifier(name: str) -> str:
 def json_path(names: Iterable[str]) -> str:
     """The literal of a JSON path through objects only: every name quoted, so that none is an index."""
     steps = tuple(names)
-    if any("*" in name for name in steps):  # a wildcard even between quotes; a pointer knows none
+    # A wildcard even between quotes, and an empty name is none to a path; both are names to a pointer.
+    if any("*" in name or not name for name in steps):
         return literal("".join("/" + name.replace("~", "~0").replace("/", "~1") for name in steps))
     return literal("$" + "".join('."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in steps))
 

@@ -305,6 +305,46 @@ def test_parquet_nanoseconds_are_cut() -> None:
         ]
 
 
+def test_parquet_nanoseconds_tell_identities_apart() -> None:
+    """Whole microseconds are the same text in a column of either unit."""
+    nano, micro = pa.array([1000, 1001], pa.timestamp("ns", "UTC")), pa.array([1, 2], pa.timestamp("us", "UTC"))
+    seen = pa.array(["2026-05-02T00:00:00Z"] * 2)
+    with bench() as work:
+        for number, instants in enumerate((nano, micro), 1):
+            work.put({f"{number}.parquet": parquet({"t": seen, "id": instants, "note": instants})})
+        work.land(replace(LAKE, emits=(Emit("money", None, None, {}),)))
+        assert len(set(work.batch("key_hi, key_lo"))) == 3
+        assert [json.loads(context)["note"] for (context,) in work.batch("context")] == [
+            "1970-01-01T00:00:00.000001Z",
+            "1970-01-01T00:00:00.000001001Z",
+            "1970-01-01T00:00:00.000001Z",
+            "1970-01-01T00:00:00.000002Z",
+        ]
+
+
+def test_paths_reach_into_parquet_maps() -> None:
+    """At once, and again from the text of a row that was held."""
+    of_text, of_maps = pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.map_(pa.string(), pa.int64()))
+    content = parquet({
+        "id": pa.array(["a", "b", "c", "d"]),
+        "t": pa.array(["2026-05-02T00:00:00Z"] * 4),
+        "p": pa.array([[("user", "u1"), ("it's", "x")], [], None, [("user", "")]], of_text),
+        "n": pa.array([[("in", [("v", 7)])]] + [[("in", [])]] * 3, of_maps),
+        "odd": pa.array([[(1, "x")]] * 4, pa.map_(pa.int64(), pa.string())),
+    })  # fmt: skip
+    context = {"it": "p.it's", "odd": "odd.1", "in": "n.in"}
+    source = replace(LAKE, actor="p.user", context=context, emits=(Emit("money", None, "n.in.v", {}),))
+    with bench() as work:
+        work.put({"1.parquet": content})
+        work.land(source)
+        assert work.batch("actor, cost, context, reason") == [
+            ("u1", 7, '{"it":"x","in":{"v":7}}', None),
+            (None, None, '{"in":{}}', "missing_field"),
+            (None, None, '{"in":{}}', "missing_field"),
+            (None, None, '{"in":{}}', "missing_field"),
+        ]
+
+
 def test_a_struct_names_nothing_in_parquet_either() -> None:
     row = {"id": pa.array([{"a": 1}]), "t": pa.array(["2026-05-02T00:00:00Z"]), "v": pa.array([1])}
     with bench() as work:
@@ -379,7 +419,8 @@ def test_the_key_is_the_sha_256_of_what_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a b", "a-b", "#1", "é😀", "a/b", "a~b", "*", "a*b", 'a"b', "a'b", "a\\b", "[0]", "$", "a|b"]
+    "name",
+    ["a b", "a-b", "#1", "é😀", "a/b", "a~b", "*", "a*b", 'a"b', "a'b", "a\\b", "[0]", "$", "a|b"],
 )
 def test_a_field_may_have_any_name(name: str) -> None:
     source = replace(
@@ -394,3 +435,27 @@ def test_a_field_may_have_any_name(name: str) -> None:
         })  # fmt: skip
         work.land(source)
         assert work.batch("cost, reason") == [(Decimal("1.5"), None), (Decimal(8), None)]
+
+
+def test_a_name_may_be_empty() -> None:
+    """In a path it stands as nothing between two dots."""
+    source = replace(
+        MONEY, identity=(".id",), actor="p..user", context={"it": "p."}, emits=(Emit("m", None, ".v.", {}),)
+    )
+    with bench() as work:
+        work.put({
+            "1.ndjson": '{"": {"id": "e", "v": {"": 1.50}}, "t": "2026-05-02T00:00:00Z", "p": {"": {"user": "u"}}}\n'
+            '{"": {"id": "f", "v": 2}, "t": "2026-05-02T00:00:00Z"}\n'
+        })  # fmt: skip
+        work.land(source)
+        assert work.batch("actor, cost, context, reason") == [
+            ("u", Decimal("1.5"), '{"it":{"user":"u"}}', None),
+            (None, None, None, "missing_field"),
+        ]
+
+
+def test_a_column_may_end_in_a_dot() -> None:
+    with bench() as work:
+        work.put({"1.csv": 'id,t,Nr.,Amt.\ne,2026-05-02T00:00:00Z,n1,1.50\nf,2026-05-02T00:00:00Z,,"{""x"": 1}"\n'})
+        work.land(replace(CSV, actor="Nr.", emits=(Emit("m", None, "Amt.", {}),)))
+        assert work.batch("actor, cost, reason") == [("n1", Decimal("1.5"), None), (None, None, "bad_number")]
