@@ -21,10 +21,13 @@ from assets.core.refusal import Refusal
 from assets.landing.edge import LINES, Reading, chunks, unreadable
 from assets.landing.mapping import Mapping
 from assets.landing.readers import CAREFUL
-from assets.landing.sql import literal
+from assets.landing.sql import json_path, literal
 
 _ROWS = 1 << 16
 _OWN = ("raw_file", "raw_line", "landed_at")
+# A map travels as a list of these: DuckDB's own has no room for a key that is there twice, of which the last counts.
+_KEY, _VALUE = "key of a map", "value of a map"
+_ABSENT = "CAST(NULL AS VARCHAR)", pa.string()
 
 
 def parquet_schema(reading: Reading, spool: Path) -> pa.Schema:
@@ -41,18 +44,19 @@ def parquet_schema(reading: Reading, spool: Path) -> pa.Schema:
 
 
 def _taken(kind: Any) -> Any:
-    """The type as DuckDB takes it: of decimals wider than its own the text, half floats with room to spare."""
+    """The type as DuckDB takes it: of decimals wider than its own the text, half floats with room to spare, maps as
+    their entries."""
     if pa.types.is_float16(kind):
         return pa.float32()
     if pa.types.is_decimal256(kind):
         return pa.string()
+    if pa.types.is_map(kind):
+        return pa.list_(pa.struct({_KEY: _taken(kind.key_type), _VALUE: _taken(kind.item_type)}))
     inner = [kind.field(number).type for number in range(kind.num_fields)]
     if inner == [_taken(each) for each in inner]:
         return kind
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(_taken(field.type)) for field in kind])
-    if pa.types.is_map(kind):
-        return pa.map_(_taken(kind.key_type), _taken(kind.item_type))
     return pa.list_(_taken(kind.value_type))
 
 
@@ -100,9 +104,11 @@ def _opened(reading: Reading, spool: Path) -> Iterator[pq.ParquetFile]:
 
 def parquet_cells(mapping: Mapping, lines: str, schema: pa.Schema) -> str:
     """The SELECT that gives `cells` from batches of this schema."""
-    texts = [_text(*_found(path, schema)) for path in mapping.paths]
-    contexts = [_context(*_found(path, schema)) for path in mapping.contexts]
-    nested = [column for column, kind in (_found(path, schema) for path in mapping.names) if pa.types.is_nested(kind)]
+    texts = [_text_at(path, schema) for path in mapping.paths]
+    contexts = [_context_at(path, schema) for path in mapping.contexts]
+    nested = [
+        column for column, kind, _ in (_found(path, schema) for path in mapping.names) if pa.types.is_nested(kind)
+    ]
     is_nameless = " OR ".join(f"{column} IS NOT NULL" for column in nested) or "false"
     columns = [f"nullif({text}, '') AS v{number}" for number, text in enumerate(texts, 1)]
     columns += [f"CAST({context} AS VARCHAR) AS c{number}" for number, context in enumerate(contexts, 1)]
@@ -120,29 +126,58 @@ def row_json(schema: pa.Schema) -> str:
     return _object([(field.name, f"x{number}", field.type) for number, field in enumerate(schema, 1)])
 
 
-def _found(path: str, schema: pa.Schema) -> tuple[str, Any]:
-    """The expression and type of a path: the longest column name that begins it, then fields of structs and maps."""
+def _text_at(path: str, schema: pa.Schema) -> str:
+    column, kind, rest = _found(path, schema)
+    text = _text(column, kind)
+    return f"try(json_extract_string({CAREFUL}({text}), {json_path(rest)}))" if rest else text
+
+
+def _context_at(path: str, schema: pa.Schema) -> str:
+    """As it is read again of a row that was held: within an object or a list a fraction is text."""
+    column, kind, rest = _found(path, schema)
+    if rest:
+        return f"try(json_extract({CAREFUL}({_text(column, kind)}), {json_path(rest)}))"
+    json = _json(column, kind)
+    return f"json_extract({CAREFUL}('{{\"x\":' || {json} || '}}'), '$.x')" if pa.types.is_nested(kind) else json
+
+
+def _found(path: str, schema: pa.Schema) -> tuple[str, Any, list[str]]:
+    """Where a path leads: the longest column name that begins it, then structs and maps; what is left of it lies in
+    the JSON of a text."""
     names = path.split(".")
     for length in range(len(names), 0, -1):
         index = schema.get_field_index(".".join(names[:length]))
         if index >= 0:
             return _inside(f"x{index + 1}", schema.field(index).type, names[length:])
-    return "CAST(NULL AS VARCHAR)", pa.string()
+    return *_ABSENT, []
 
 
-def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any]:
-    for name in names:
-        if pa.types.is_map(kind) and _is_text(kind.key_type):
-            column, kind = f"{column}[{literal(name)}]", kind.item_type
+def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any, list[str]]:
+    while names and not _is_text(kind):
+        name, *names = names
+        if _is_map(kind):
+            key, value = kind.value_type
+            is_it = f"{_text(f'struct_extract(entry, {literal(_KEY)})', key.type)} = {literal(name)}"
+            column = f"struct_extract(list_filter({column}, lambda entry: {is_it})[-1], {literal(_VALUE)})"
+            kind = value.type
         elif pa.types.is_struct(kind) and kind.get_field_index(name) >= 0:
             column, kind = f"struct_extract({column}, {literal(name)})", kind.field(name).type
         else:
-            return "CAST(NULL AS VARCHAR)", pa.string()
-    return column, kind
+            return *_ABSENT, []
+    return column, kind, names
+
+
+def _is_map(kind: Any) -> bool:
+    return (
+        bool(pa.types.is_list(kind)) and pa.types.is_struct(kind.value_type) and kind.value_type.names == [_KEY, _VALUE]
+    )
 
 
 def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind)) or pa.types.is_large_string(kind)
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    is_string = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(is_string) or _is_bytes(kind)
 
 
 def _is_instant(kind: Any) -> bool:
@@ -172,32 +207,35 @@ def _text(column: str, kind: Any) -> str:
     return f"CAST({column} AS VARCHAR)"
 
 
-def _json(column: str, kind: Any) -> str:
+def _json(column: str, kind: Any, depth: int = 0) -> str:
     """The value's JSON, 'null' where it is absent."""
     if pa.types.is_struct(kind):
         children = [(field.name, f"struct_extract({column}, {literal(field.name)})", field.type) for field in kind]
-        return f"CASE WHEN {column} IS NULL THEN 'null' ELSE {_object(children)} END"
+        return f"CASE WHEN {column} IS NULL THEN 'null' ELSE {_object(children, depth)} END"
+    if pa.types.is_nested(kind):
+        each = f"each{depth}"
+        if _is_map(kind):
+            key, value = (f"struct_extract({each}, {literal(name)})" for name in (_KEY, _VALUE))
+            key_kind, value_kind = (field.type for field in kind.value_type)
+            inner = f"CAST(to_json({_text(key, key_kind)}) AS VARCHAR) || ':' || {_json(value, value_kind, depth + 1)}"
+        else:
+            inner = _json(each, kind.value_type, depth + 1)
+        begin, end = "{}" if _is_map(kind) else "[]"
+        parts = f"coalesce(array_to_string(list_transform({column}, lambda {each}: {inner}), ','), '')"
+        return f"CASE WHEN {column} IS NULL THEN 'null' ELSE '{begin}' || {parts} || '{end}' END"
     if pa.types.is_floating(kind):
         text = f"CAST({column} AS VARCHAR)"
         value = f"CASE WHEN isfinite({column}) THEN {text} ELSE '\"' || {text} || '\"' END"
     elif pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
         value = f"CAST({column} AS VARCHAR)"
-    elif pa.types.is_nested(kind):
-        value = f"CAST(to_json({column}) AS VARCHAR)"
     else:
         value = f"CAST(to_json({_text(column, kind)}) AS VARCHAR)"
     return f"coalesce({value}, 'null')"
 
 
-def _context(column: str, kind: Any) -> str:
-    """As it is read again of a row that was held: within an object or a list a fraction is text."""
-    json = _json(column, kind)
-    return f"json_extract({CAREFUL}('{{\"x\":' || {json} || '}}'), '$.x')" if pa.types.is_nested(kind) else json
-
-
-def _object(children: list[tuple[str, str, Any]]) -> str:
+def _object(children: list[tuple[str, str, Any]], depth: int = 0) -> str:
     pairs = [
-        f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || {_json(column, kind)}"
+        f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || {_json(column, kind, depth)}"
         for name, column, kind in children
     ]
     return "'{' || " + (" || ',' || ".join(pairs) or "''") + " || '}'"

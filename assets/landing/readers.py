@@ -150,10 +150,11 @@ def kept_cells(mapping: Mapping, lines: str) -> str:
     contexts = [f"CAST({_kept(path, 'json_extract')} AS VARCHAR)" for path in mapping.contexts]
     return f"""
         exact AS (
-            SELECT {_ROW}, line, trouble, text, {CAREFUL}(line) AS json
+            SELECT {_ROW}, text, {CAREFUL}(line) AS json
             FROM {lines}
         ), read AS (
-            SELECT {_ROW}, text, trouble, {listed(texts)} AS v, CAST({listed(contexts)} AS VARCHAR[]) AS c
+            SELECT {_ROW}, text, CASE WHEN json IS NULL THEN {literal(_NO_OBJECT)} END AS trouble,
+                {listed(texts)} AS v, CAST({listed(contexts)} AS VARCHAR[]) AS c
             FROM exact
         ), cells AS (
             SELECT {_ROW}, text, trouble, false AS is_nameless, {_columns(mapping)}
@@ -162,11 +163,14 @@ def kept_cells(mapping: Mapping, lines: str) -> str:
 
 
 def _kept(path: str, function: str) -> str:
+    """The longest name that is there begins the path, whatever it holds."""
     names = path.split(".")
-    choices = [f"{function}(json, {json_path([path])})"]
-    for length in range(len(names) - 1, 0, -1):
+    choices = []
+    for length in range(len(names), 0, -1):
         whole, rest = ".".join(names[:length]), names[length:]
-        choices.append(f"{function}(json, {json_path([whole, *rest])})")
-        inner = f"{CAREFUL}(json_extract_string(json, {json_path([whole])}))"
-        choices.append(f"try({function}({inner}, {json_path(rest)}))")
-    return f"coalesce({', '.join(choices)})"
+        value = f"{function}(json, {json_path([whole, *rest])})"
+        if rest:
+            inner = f"{CAREFUL}(json_extract_string(json, {json_path([whole])}))"
+            value = f"coalesce({value}, try({function}({inner}, {json_path(rest)})))"
+        choices.append(f"WHEN json_exists(json, {json_path([whole])}) THEN {value}")
+    return f"CASE {' '.join(choices)} END"

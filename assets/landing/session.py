@@ -91,6 +91,7 @@ def registered(con: duckdb.DuckDBPyConnection, schema: pa.Schema, batches: Itera
     finally:
         is_over.set()
         thread.join()
-        con.unregister(_STREAM)
+        with suppress(duckdb.TransactionException):  # after a statement that failed, which would be told of no more
+            con.unregister(_STREAM)
     if errors:
         raise errors[0]

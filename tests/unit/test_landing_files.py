@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from assets.core.catalogue.models import Emit
 from assets.core.refusal import Refusal
 from assets.landing import clear_batch, clear_links, raw_texts
+from assets.landing.land import Reads, read_into
+from assets.landing.reckon import Formula
 from assets.landing.survey import files_below, pattern
 from tests.corpus.workbench import AS_OF, MONEY, Bench, at, bench
 from tests.unit.test_landing_rows import CSV, LAKE, parquet
@@ -303,6 +307,87 @@ def test_rows_of_csv_and_parquet_are_read_again_from_their_fields(work: Bench) -
     assert work.land(bills, lake, as_of=LATER).read_again == 2
     assert work.batch(columns) == before
     assert work.batch("raw_text")[0] == ('0.5,1,2026-05-02T00:00:00Z,1,"two\nlines","{""k"": 1.10}"',)
+
+
+def test_a_parquet_row_reads_the_same_again_whatever_it_holds(work: Bench) -> None:
+    """Also beside columns that nobody asks for, and where two columns could be meant by a path."""
+    nan, noon, of_text = float("nan"), datetime(2026, 5, 2, tzinfo=UTC), pa.map_(pa.string(), pa.string())
+    entry = pa.struct([("at", pa.timestamp("ms", "UTC")), ("m", pa.map_(pa.string(), pa.list_(pa.int8())))])
+    paths = [
+        "doc.user",
+        "doc.deep.n",
+        "doc",
+        "raw.k",
+        "p.user",
+        "p.nothing",
+        "m.k",
+        "m",
+        "more",
+        "ns",
+        "half",
+        "nested",
+    ]
+    work.put({
+        "1.parquet": parquet({
+            "id": pa.array(["a", "b"]),
+            "t": pa.array([noon] * 2),
+            "v": pa.array([1, 2]),
+            "acct": pa.array(["a1"] * 2),
+            "unread": pa.array([[nan, float("inf")], None], pa.list_(pa.float64())),
+            "unread too": pa.array([[("x", nan)], []], pa.map_(pa.string(), pa.float32())),
+            "doc": pa.array(['{"user": "u1", "deep": {"n": 1.50}}', "no JSON"]).dictionary_encode(),
+            "raw": pa.array([b'{"k": "v"}', b"\xff"]),
+            "p.user": pa.array([None, "u2"]),
+            "p": pa.array([{"user": "not meant"}] * 2, pa.struct([("user", pa.string())])),
+            "m": pa.array([[("k", "first"), ("k", "last")], [("k", None)]], of_text),
+            "more": pa.array([[Decimal("1.10"), None], []], pa.large_list(pa.decimal128(20, 2))),
+            "ns": pa.array([1001, 1000], pa.timestamp("ns", "UTC")),
+            "half": pa.array([[[0.5, nan]], [None]], pa.list_(pa.list_(pa.float64()))),
+            "nested": pa.array([[{"at": noon, "m": [("k", [1])]}], [None]], pa.list_(entry)),
+        })
+    })  # fmt: skip
+    lake = replace(LAKE, identity=("id", "ns"), context={path: path for path in paths})
+    work.land(lake)
+    columns = "raw_line, key_hi::VARCHAR, occurred_at, account, cost, context, reason"
+    before = work.batch(columns)
+    assert [json.loads(row[-2]) for row in before] == [
+        {
+            "doc.user": "u1",
+            "doc.deep.n": "1.50",
+            "doc": '{"user": "u1", "deep": {"n": 1.50}}',
+            "raw.k": "v",
+            "m.k": "last",
+            "m": {"k": "last"},
+            "more": ["1.10", None],
+            "ns": "1970-01-01T00:00:00.000001001Z",
+            "half": [["0.5", "nan"]],
+            "nested": [{"at": "2026-05-02T00:00:00.000000Z", "m": {"k": [1]}}],
+        },
+        {
+            "doc": "no JSON",
+            "p.user": "u2",
+            "m": {"k": None},
+            "more": [],
+            "ns": "1970-01-01T00:00:00.000001Z",
+            "half": [None],
+            "nested": [None],
+        },
+    ]
+    post(work, {("1.parquet", 1): "future", ("1.parquet", 2): "future"})
+    assert work.land(lake, as_of=LATER).read_again == 2
+    assert work.batch(columns) == before
+    assert [row[-1] for row in before] == [None, None]
+
+
+def test_a_statement_that_fails_says_why_and_leaves_nothing(work: Bench) -> None:
+    work.put({"1.ndjson": row(1)})
+
+    def fails(con: duckdb.DuckDBPyConnection, reads: list[Reads], spool: Path, formulas: list[Formula]) -> None:
+        read_into(con, reads, spool, formulas, lambda _: con.execute("SELECT error('no room')"))
+
+    with pytest.raises(duckdb.InvalidInputException, match="no room"):
+        work.land(MONEY, reader=fails)
+    assert work.land(MONEY).usages == 1
 
 
 def test_texts_of_a_file_that_is_gone_are_refused(work: Bench) -> None:

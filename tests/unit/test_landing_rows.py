@@ -323,7 +323,6 @@ def test_parquet_nanoseconds_tell_identities_apart() -> None:
 
 
 def test_paths_reach_into_parquet_maps() -> None:
-    """At once, and again from the text of a row that was held."""
     of_text, of_maps = pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.map_(pa.string(), pa.int64()))
     content = parquet({
         "id": pa.array(["a", "b", "c", "d"]),
@@ -338,10 +337,10 @@ def test_paths_reach_into_parquet_maps() -> None:
         work.put({"1.parquet": content})
         work.land(source)
         assert work.batch("actor, cost, context, reason") == [
-            ("u1", 7, '{"it":"x","in":{"v":7}}', None),
-            (None, None, '{"in":{}}', "missing_field"),
-            (None, None, '{"in":{}}', "missing_field"),
-            (None, None, '{"in":{}}', "missing_field"),
+            ("u1", 7, '{"it":"x","odd":"x","in":{"v":7}}', None),
+            (None, None, '{"odd":"x","in":{}}', "missing_field"),
+            (None, None, '{"odd":"x","in":{}}', "missing_field"),
+            (None, None, '{"odd":"x","in":{}}', "missing_field"),
         ]
 
 
