@@ -19,7 +19,7 @@ from assets.core.catalogue.models import Charge, Meter, Tier
 
 # What SQL reckons with: whole numbers of 38 digits. Arrow carries no longer ones, Spark has none, DuckDB's 128 bits do.
 LARGEST = 10**38 - 1
-# A level is averaged over at most a year of microseconds, by the same division as the price's.
+# A level is averaged over at most a year of microseconds.
 LONGEST_PERIOD_US = 366 * 86_400_000_000
 # Where money ends on the way (DECIMAL(38, 18)), and with it whatever is added up in one charge.
 MOST = 10**20
@@ -95,7 +95,7 @@ def fits(charge: Charge, meter: Meter) -> bool:
     """Whether SQL can multiply and divide by the charge's rates exactly (`times_ratio` in dbt_project/macros)."""
     rates = [rate(charge, meter), *(piece.rate for piece in segments(charge, meter))]
     return all(
-        max(abs(it.numerator), 2 * 10**9) * it.denominator * _longest(meter) <= LARGEST
+        max(abs(it.numerator), 2 * 10**9) * it.denominator <= LARGEST and abs(it.numerator) * _longest(meter) <= LARGEST
         for it in (*rates, _per_unit(meter))
     )
 

@@ -31,6 +31,45 @@
     ) }}
 {%- endmacro %}
 
+{# The same divided by one whole number more, `over`, as a level is averaged over its period: first by that, then by the
+   denominator, since the product of the two may leave 38 digits. What a division leaves goes on into the next one, so nothing
+   is lost: a half is one where twice the number has no less than the denominator, whatever digits follow. #}
+{% macro times_ratio_over(units, numerator, denominator, over, digits=9) -%}
+    {%- set shift = 10 ** (18 - digits) -%}
+    {%- set mean = "(" ~ quotient(units, over) ~ ")" -%}
+    {%- set past = past_the_mean(units, numerator, over, shift) -%}
+    {%- set within = within_denominator(units, numerator, denominator, over) -%}
+    {%- set last = last_digits(units, numerator, denominator, over, shift) -%}
+    {%- set doubled = "(2 * (" ~ last ~ " % " ~ denominator ~ ") + " ~ quotient("(2 * (" ~ past ~ " % " ~ over ~ "))", over) ~ ")" -%}
+    {{ money(
+        "if(" ~ is_short(units, numerator) ~ " and " ~ denominator ~ " <= 1000000000000000000, "
+        ~ divide_round(units ~ " * " ~ numerator ~ " * " ~ shift, "(" ~ denominator ~ " * " ~ over ~ ")") ~ ", "
+        ~ "((" ~ quotient(mean, denominator) ~ ") * " ~ numerator ~ " + " ~ quotient(within, denominator) ~ ") * " ~ shift ~ " + "
+        ~ quotient(last, denominator) ~ " + " ~ divide_round(doubled, "(2 * " ~ denominator ~ ")") ~ ")"
+    ) }}
+{%- endmacro %}
+
+{# What is left of `units` under their mean, times the numerator. #}
+{% macro left_of_mean(units, numerator, over) -%}
+    ((({{ units }}) % {{ over }}) * {{ numerator }})
+{%- endmacro %}
+
+{# What the mean leaves under the denominator, times the numerator, with the whole part of what is left of the mean. #}
+{% macro within_denominator(units, numerator, denominator, over) -%}
+    ((({{ quotient(units, over) }}) % {{ denominator }}) * {{ numerator }} + {{ quotient(left_of_mean(units, numerator, over), over) }})
+{%- endmacro %}
+
+{# The part of it below one, as the digits to come. #}
+{% macro past_the_mean(units, numerator, over, shift) -%}
+    (({{ left_of_mean(units, numerator, over) }} % {{ over }}) * {{ shift }})
+{%- endmacro %}
+
+{# What is to be divided by the denominator for the last digits, but for what lies below one of it. #}
+{% macro last_digits(units, numerator, denominator, over, shift) -%}
+    (({{ within_denominator(units, numerator, denominator, over) }} % {{ denominator }}) * {{ shift }}
+    + ({{ quotient(past_the_mean(units, numerator, over, shift), over) }}))
+{%- endmacro %}
+
 {# Whether the product, with nine digits more, stays within 38. #}
 {% macro is_short(units, numerator) -%}
     abs({{ units }}) <= 1000000000000000000 and abs({{ numerator }}) <= 10000000000
@@ -46,6 +85,15 @@
             {{ units }} * {{ numerator }} * {{ shift }},
             ({{ rest }} % ({{ denominator }})) * {{ shift }}
         ) % ({{ denominator }}) <> 0,
+        1, 0
+    )
+{%- endmacro %}
+
+{% macro is_rounded_over(units, numerator, denominator, over, digits=9) -%}
+    {%- set shift = 10 ** (18 - digits) -%}
+    if(
+        {{ past_the_mean(units, numerator, over, shift) }} % {{ over }} <> 0
+        or {{ last_digits(units, numerator, denominator, over, shift) }} % {{ denominator }} <> 0,
         1, 0
     )
 {%- endmacro %}

@@ -53,8 +53,11 @@
             slices.slice_end,
             slices.list_no,
             slices.baseline,
-            -- What lands when its period is closed has its state by the settings of its night, all else by the period's.
-            if(entries.entered_at > slices.closed_at, nights.bill_from, slices.bill_from) as bill_from,
+            -- What lands when its period is closed, or is in none, has its state by the settings of its night, all else by the
+            -- period's.
+            if(
+                slices.subscription_id is null or entries.entered_at > slices.closed_at, nights.bill_from, slices.bill_from
+            ) as bill_from,
             slices.period_end + {{ microseconds(
                 'if(entries.entered_at > slices.closed_at, nights.late_window_us, slices.late_window_us)'
             ) }} as late_at,

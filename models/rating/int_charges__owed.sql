@@ -56,8 +56,8 @@ metered_owed as (
         period_start,
         'metered:' || plan || ':' || meter as charge,
         case digits
-            when 15 then {{ times_ratio('units', 'divide_den', 'divide_num * denominator', 15) }}
-            else {{ times_ratio('units', 'divide_den', 'divide_num * denominator') }}
+            when 15 then {{ times_ratio('units', 'divide_den', 'divide_num', 15) }}
+            else {{ times_ratio_over('units', 'divide_den', 'divide_num', 'denominator') }}
         end as quantity,
         cast(
             case
@@ -73,8 +73,8 @@ metered_owed as (
                                 0
                             ) as decimal(38, 18)
                         )
-                when digits = 15 then base + {{ times_ratio('units', 'piece_num', '(piece_den * denominator)', 15) }}
-                else base + {{ times_ratio('units', 'piece_num', '(piece_den * denominator)') }}
+                when digits = 15 then base + {{ times_ratio('units', 'piece_num', 'piece_den', 15) }}
+                else base + {{ times_ratio_over('units', 'piece_num', 'piece_den', 'denominator') }}
             end
             + if(model = 'percentage' and not is_clamped, fixed * events, 0) as decimal(38, 18)
         ) as owed,
@@ -85,8 +85,8 @@ metered_owed as (
             else if(base <> round(base, 15), 1, 0)
                 + if(
                     digits = 15,
-                    {{ is_rounded('units', 'piece_num', '(piece_den * denominator)', 15) }},
-                    {{ is_rounded('units', 'piece_num', '(piece_den * denominator)') }}
+                    {{ is_rounded('units', 'piece_num', 'piece_den', 15) }},
+                    {{ is_rounded_over('units', 'piece_num', 'piece_den', 'denominator') }}
                 )
         end as roundings
     from priced

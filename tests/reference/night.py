@@ -18,7 +18,7 @@ from tests.reference.exact import Refusal
 from tests.reference.ledger import FUTURE_ALLOWANCE, RETRIED, Entry, Held, judge
 from tests.reference.lines import CREDIT_PREFIX, Book, Close, Line, credit_lines, grant, line_id, new_lines
 from tests.reference.periods import Period, default_periods, default_terms, is_default, month_of, open_periods
-from tests.reference.rating import Context, Owed, Rated, owed_now
+from tests.reference.rating import Context, Owed, Rated, owed_now, state_without_period
 from tests.reference.reading import RawRow, files_below, matches, rows_of, sha256
 
 Table = list[dict[str, Any]]
@@ -362,7 +362,7 @@ class Reference:
                     "quantity": entry.quantity,
                     "amount": amount,
                     "currency": currency,
-                    "state": row.state if row else "billable",
+                    "state": row.state if row else state_without_period(entry),
                     "counted_in_baseline": row.counted_in_baseline if row else False,
                     "context": entry.context,
                     "raw_file": entry.raw_file,

@@ -162,6 +162,12 @@ def state_of(entry: Entry, period: Period, context: Context) -> str:
     return "expired" if _too_late(entry, period, settings) else "billable"
 
 
+def state_without_period(entry: Entry) -> str:
+    """By the files of the night it lands; only a period has a late window."""
+    bill_from = entry.entered_under.bill_from
+    return "pre_cutover" if bill_from is not None and entry.occurred_at < bill_from else "billable"
+
+
 def _settings_for(entry: Entry, context: Context) -> Settings:
     """SPEC §3: what lands after the close has its state by the files of the night it lands."""
     if context.closed_night is not None and entry.entered_night > context.closed_night:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from math import floor
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -44,9 +44,9 @@ def macros(engine: str) -> dict[str, Any]:
 
 
 def asked(engine: str, made: str, rows: Rows, **more: int) -> str:
-    """A macro over rows of whole numbers a, b, c, in the order of the rows."""
+    """A macro over rows of whole numbers a, b, c, d, in the order of the rows."""
     whole = "HUGEINT" if engine == "duckdb" else "DECIMAL(38, 0)"
-    names = "abc"[: len(rows[0])]
+    names = "abcd"[: len(rows[0])]
     listed = ", ".join(
         f"({number}, " + ", ".join(f"CAST('{it}' AS {whole})" for it in row) + ")" for number, row in enumerate(rows)
     )
@@ -115,6 +115,31 @@ def test_units_times_a_rate_round_once_at_the_18th_digit(digits: int, spark: Spa
     expected = [away(Fraction(u * n, d * 10**digits) / ATTO) * ATTO for u, n, d in rows]
     assert [Fraction(it) for it in on_spark(spark, "times_ratio", rows, digits=digits)] == expected
     assert [Fraction(it) for it in on_duckdb("times_ratio", rows, digits=digits)] == expected
+
+
+@pytest.mark.parametrize("over", [1, 7, 2_678_400_000_000, 31_622_400_000_001])
+def test_a_mean_times_a_rate_rounds_once_too(over: int, spark: SparkSession) -> None:
+    """The product of both divisors may be longer than any number there is."""
+    random = Random(over)
+    rows: list[tuple[int, int, int, int]] = [(1, 1, 1, 2), (-1, 1, 1, 2 * 10**9), (3, 5, 10**28, over)]
+    while len(rows) < 160:
+        numerator, denominator = (random.randrange(1, 10 ** random.randint(1, 28)) for _ in "nd")
+        units = random.randrange(10 ** random.randint(1, 37)) * random.choice((1, -1))
+        if random.random() < 0.5:  # about a half of the last digit, where one more or less decides
+            halves = Fraction((2 * random.randrange(10**9) + 1) * denominator * over, 2 * 10**9 * numerator)
+            units = floor(halves) + random.choice((0, 1))
+        owed = Fraction(units * numerator, denominator * over * 10**9)
+        if (
+            max(numerator, 2 * 10**9) * denominator < 10**38
+            and numerator * over < 10**38
+            and abs(owed) < 10**20 - 1
+            and abs(units) < 10**37
+        ):
+            rows.append((units, numerator, denominator, over))
+    exact = [Fraction(u * n, d * o * 10**9) / ATTO for u, n, d, o in rows]
+    for ask in (on_duckdb, partial(on_spark, spark)):
+        assert [Fraction(it) / ATTO for it in ask("times_ratio_over", rows)] == [away(it) for it in exact]
+        assert ask("is_rounded_over", rows) == [int(it.denominator > 1) for it in exact]
 
 
 def test_amounts_are_taken_as_whole_numbers_and_back_without_a_digit_lost(spark: SparkSession) -> None:

@@ -81,6 +81,9 @@ def test_prices_that_sql_could_not_divide_exactly_do_not_fit() -> None:
     assert tariff.fits(Charge("gib", model="per_unit", price=Decimal("0.000016")), gib)
     assert tariff.fits(Charge("gib", model="per_unit", price=Decimal("0.000000123456789")), gib)
     assert not tariff.fits(Charge("gib", model="per_unit", price=Decimal("123456789012.123456789012345")), gib)
+    level = Meter("level", "time_weighted", divide_by=Decimal(2**30))
+    assert tariff.fits(Charge("level", model="per_unit", price=Decimal("0.123456789012345")), level)
+    assert not tariff.fits(Charge("level", model="per_unit", price=Decimal("123456789012.123456789012345")), level)
 
 
 def one_bound(unit: str = "0") -> tuple[Tier, ...]:

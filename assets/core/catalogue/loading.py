@@ -101,10 +101,10 @@ def _prices_beyond(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) 
             place = f"{file}: plans.{plan.name}, version from {format_instant(version.version_from)}:"
             for charge in version.charges:
                 if not tariff.fits(charge, meters[charge.meter]):
-                    odd = (
-                        f"the price of {charge.meter} and the meter's divide_by have too many digits to divide exactly"
-                    )
-                    yield sentence(place, odd, "give the price or divide_by fewer digits")
+                    is_divided = meters[charge.meter].divide_by != 1
+                    odd = f"the price of {charge.meter}" + (" and the meter's divide_by have" if is_divided else " has")
+                    advice = "give the price or divide_by fewer digits" if is_divided else "give the price fewer digits"
+                    yield sentence(place, f"{odd} too many digits to divide exactly", advice)
                 elif not tariff.has_room(charge, meters[charge.meter]):
                     odd = f"the tiers or packages of {charge.meter} reach beyond 20 digits, where money ends"
                     yield sentence(place, odd, "write smaller bounds, sizes or prices, or a smaller divide_by")
