@@ -98,7 +98,7 @@ _USED = f"""
 _LEVELS = f"""
     WITH charged AS (
         SELECT s.account_id, s.subscription_id, s.period_start, max(s.period_end) AS period_end, max(s.period_us) AS period_us,
-               c.meter, max(abs(p.base::DOUBLE)) AS base,
+               any_value(s.currency) AS currency, c.meter, max(abs(p.base::DOUBLE)) AS base,
                max(coalesce(c.price::DOUBLE * c.package_per::DOUBLE * 1e9 / c.package_size::DOUBLE,
                             p.rate_num::DOUBLE / p.rate_den::DOUBLE)) AS rate
         FROM night.int_periods__slices s JOIN night.int_catalogue__charges c
@@ -112,11 +112,12 @@ _LEVELS = f"""
             PARTITION BY account_id, meter ORDER BY occurred_at) AS level
         FROM night.int_ledger__entries WHERE meter IN (SELECT meter FROM charged)
     )
-    SELECT account_id, subscription_id, period_start, meter, max(level) AS level,
+    SELECT account_id, subscription_id, period_start, meter, max(level) AS level, currency,
+           if(max(level) * period_us >= {MOST_LEVEL_US}, NULL, coalesce(base, 0) + max(level) * rate) AS owed,
            arg_max(raw_file, level) AS raw_file, arg_max(raw_line, level) AS raw_line
     FROM charged JOIN levels USING (account_id, meter)
     WHERE occurred_at < period_end
-    GROUP BY account_id, subscription_id, period_start, meter, period_us, base, rate
+    GROUP BY account_id, subscription_id, period_start, meter, period_us, currency, base, rate
     HAVING max(level) * period_us >= {MOST_LEVEL_US} OR coalesce(base, 0) + max(level) * rate >= {MOST_MINOR} / 1000
     ORDER BY ALL LIMIT 5"""
 
@@ -192,10 +193,11 @@ def _too_much(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
         what = shown(meter) if meter else "pooled usage"
         yield _sentence(account, subscription, start, file, line, f"{what} comes to some {amount}")
     con.execute("DROP TABLE beyond_priced")
-    for account, subscription, start, meter, level, file, line in con.execute(_LEVELS).fetchall():
-        yield _sentence(
-            account, subscription, start, file, line, f"the level of {shown(meter)} comes to some {level:.1e}"
-        )
+    for account, subscription, start, meter, level, currency, owed, file, line in con.execute(_LEVELS).fetchall():
+        what = f"the level of {shown(meter)} comes to some {level:.1e}"
+        if owed is not None:
+            what = f"a level of {level:.3g} of {shown(meter)} comes to some {owed:.1e} {currency}"
+        yield _sentence(account, subscription, start, file, line, what)
 
 
 def _sentence(account: str, subscription: str, start: datetime, file: str, line: int, what: str) -> str:

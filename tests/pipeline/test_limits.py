@@ -119,6 +119,11 @@ BEYOND: dict[str, tuple[dict[str, Any], str]] = {
         {"plan": {"charges": [DISK]}, "usage": rows("disk", NINES)},
         "the level of 'disk' comes to some 1.0e+18, more than can be reckoned with; ",
     ),
+    "a price of a level": (
+        {"plan": {"charges": [{**DISK, "price": "123456789012345678"}]}, "usage": rows("disk", "31")},
+        "raw/ev/a.ndjson line 1: account 'a1', subscription 's1', the period from 2026-05-01T00:00:00Z: "
+        "a level of 31 of 'disk' comes to some 3.8e+18 USD, more than can be reckoned with; ",
+    ),
     "what is included for all seats": (
         {
             "subscriptions": f"s1,a1,pro,1000000000,month,2026-05-01T00:00:00Z,2026-05-01T00:00:00Z,{LONG}",
