@@ -185,7 +185,7 @@ def _is_instant(kind: Any) -> bool:
 
 
 def _instant(column: str, kind: Any) -> str:
-    """RFC 3339 in UTC, to the nanosecond where there is one: that makes a time of a row, but not an identity, equal."""
+    """RFC 3339 in UTC, to the nanosecond where there is one: a row's time is cut later, its identity is not."""
     shown = "strftime(make_timestamp({0}), '%Y-%m-%dT%H:%M:%S.%f') || {1}'Z'".format
     if kind.unit != "ns":
         return shown(f"epoch_us(CAST({column} AS TIMESTAMPTZ))", "")

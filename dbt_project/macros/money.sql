@@ -31,20 +31,19 @@
     ) }}
 {%- endmacro %}
 
-{# The same divided by one whole number more, `over`, as a level is averaged over its period: first by that, then by the
-   denominator, since the product of the two may leave 38 digits. What a division leaves goes on into the next one, so nothing
-   is lost: a half is one where twice the number has no less than the denominator, whatever digits follow. #}
-{% macro times_ratio_over(units, numerator, denominator, over, digits=9) -%}
-    {%- set shift = 10 ** (18 - digits) -%}
+{# The same of billionths, divided by one whole number more, `over`, as a level is averaged over its period: first by that, then
+   by the denominator, since the product of the two may leave 38 digits. What a division leaves goes on into the next one, so
+   nothing is lost: a half is one where twice the number has no less than the denominator, whatever digits follow. #}
+{% macro times_ratio_over(units, numerator, denominator, over) -%}
     {%- set mean = "(" ~ quotient(units, over) ~ ")" -%}
-    {%- set past = past_the_mean(units, numerator, over, shift) -%}
+    {%- set past = past_the_mean(units, numerator, over) -%}
     {%- set within = within_denominator(units, numerator, denominator, over) -%}
-    {%- set last = last_digits(units, numerator, denominator, over, shift) -%}
+    {%- set last = last_digits(units, numerator, denominator, over) -%}
     {%- set doubled = "(2 * (" ~ last ~ " % " ~ denominator ~ ") + " ~ quotient("(2 * (" ~ past ~ " % " ~ over ~ "))", over) ~ ")" -%}
     {{ money(
         "if(" ~ is_short(units, numerator) ~ " and " ~ denominator ~ " <= 1000000000000000000, "
-        ~ divide_round(units ~ " * " ~ numerator ~ " * " ~ shift, "(" ~ denominator ~ " * " ~ over ~ ")") ~ ", "
-        ~ "((" ~ quotient(mean, denominator) ~ ") * " ~ numerator ~ " + " ~ quotient(within, denominator) ~ ") * " ~ shift ~ " + "
+        ~ divide_round(units ~ " * " ~ numerator ~ " * 1000000000", "(" ~ denominator ~ " * " ~ over ~ ")") ~ ", "
+        ~ "((" ~ quotient(mean, denominator) ~ ") * " ~ numerator ~ " + " ~ quotient(within, denominator) ~ ") * 1000000000 + "
         ~ quotient(last, denominator) ~ " + " ~ divide_round(doubled, "(2 * " ~ denominator ~ ")") ~ ")"
     ) }}
 {%- endmacro %}
@@ -59,15 +58,15 @@
     ((({{ quotient(units, over) }}) % {{ denominator }}) * {{ numerator }} + {{ quotient(left_of_mean(units, numerator, over), over) }})
 {%- endmacro %}
 
-{# The part of it below one, as the digits to come. #}
-{% macro past_the_mean(units, numerator, over, shift) -%}
-    (({{ left_of_mean(units, numerator, over) }} % {{ over }}) * {{ shift }})
+{# The part of it below one, as the nine digits to come. #}
+{% macro past_the_mean(units, numerator, over) -%}
+    (({{ left_of_mean(units, numerator, over) }} % {{ over }}) * 1000000000)
 {%- endmacro %}
 
 {# What is to be divided by the denominator for the last digits, but for what lies below one of it. #}
-{% macro last_digits(units, numerator, denominator, over, shift) -%}
-    (({{ within_denominator(units, numerator, denominator, over) }} % {{ denominator }}) * {{ shift }}
-    + ({{ quotient(past_the_mean(units, numerator, over, shift), over) }}))
+{% macro last_digits(units, numerator, denominator, over) -%}
+    (({{ within_denominator(units, numerator, denominator, over) }} % {{ denominator }}) * 1000000000
+    + ({{ quotient(past_the_mean(units, numerator, over), over) }}))
 {%- endmacro %}
 
 {# Whether the product, with nine digits more, stays within 38. #}
@@ -89,11 +88,10 @@
     )
 {%- endmacro %}
 
-{% macro is_rounded_over(units, numerator, denominator, over, digits=9) -%}
-    {%- set shift = 10 ** (18 - digits) -%}
+{% macro is_rounded_over(units, numerator, denominator, over) -%}
     if(
-        {{ past_the_mean(units, numerator, over, shift) }} % {{ over }} <> 0
-        or {{ last_digits(units, numerator, denominator, over, shift) }} % {{ denominator }} <> 0,
+        {{ past_the_mean(units, numerator, over) }} % {{ over }} <> 0
+        or {{ last_digits(units, numerator, denominator, over) }} % {{ denominator }} <> 0,
         1, 0
     )
 {%- endmacro %}
