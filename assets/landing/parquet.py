@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from assets.core.refusal import Refusal
 from assets.landing.edge import LINES, Reading, chunks, unreadable
 from assets.landing.mapping import Mapping
-from assets.landing.readers import CAREFUL
-from assets.landing.sql import json_path, literal
+from assets.landing.readers import CAREFUL, column_of, in_text
+from assets.landing.sql import literal
 
 _ROWS = 1 << 16
 _OWN = ("raw_file", "raw_line", "landed_at")
@@ -106,9 +106,8 @@ def parquet_cells(mapping: Mapping, lines: str, schema: pa.Schema) -> str:
     """The SELECT that gives `cells` from batches of this schema."""
     texts = [_text_at(path, schema) for path in mapping.paths]
     contexts = [_context_at(path, schema) for path in mapping.contexts]
-    nested = [
-        column for column, kind, _ in (_found(path, schema) for path in mapping.names) if pa.types.is_nested(kind)
-    ]
+    named = [_found(path, schema) for path in mapping.names]
+    nested = [column for column, kind, _ in named if pa.types.is_nested(kind)]
     is_nameless = " OR ".join(f"{column} IS NOT NULL" for column in nested) or "false"
     columns = [f"nullif({text}, '') AS v{number}" for number, text in enumerate(texts, 1)]
     columns += [f"CAST({context} AS VARCHAR) AS c{number}" for number, context in enumerate(contexts, 1)]
@@ -129,27 +128,22 @@ def row_json(schema: pa.Schema) -> str:
 def _text_at(path: str, schema: pa.Schema) -> str:
     column, kind, rest = _found(path, schema)
     text = _text(column, kind)
-    return f"try(json_extract_string({CAREFUL}({text}), {json_path(rest)}))" if rest else text
+    return in_text("json_extract_string", text, rest) if rest else text
 
 
 def _context_at(path: str, schema: pa.Schema) -> str:
     """As it is read again of a row that was held: within an object or a list a fraction is text."""
     column, kind, rest = _found(path, schema)
     if rest:
-        return f"try(json_extract({CAREFUL}({_text(column, kind)}), {json_path(rest)}))"
+        return in_text("json_extract", _text(column, kind), rest)
     json = _json(column, kind)
     return f"json_extract({CAREFUL}('{{\"x\":' || {json} || '}}'), '$.x')" if pa.types.is_nested(kind) else json
 
 
 def _found(path: str, schema: pa.Schema) -> tuple[str, Any, list[str]]:
-    """Where a path leads: the longest column name that begins it, then structs and maps; what is left of it lies in
-    the JSON of a text."""
-    names = path.split(".")
-    for length in range(len(names), 0, -1):
-        index = schema.get_field_index(".".join(names[:length]))
-        if index >= 0:
-            return _inside(f"x{index + 1}", schema.field(index).type, names[length:])
-    return *_ABSENT, []
+    """Where a path leads: to a column, then into structs and maps; what is left of it lies in the JSON of a text."""
+    number, rest = column_of(path, schema.names)
+    return _inside(f"x{number}", schema.field(number - 1).type, rest) if number else (*_ABSENT, [])
 
 
 def _inside(column: str, kind: Any, names: list[str]) -> tuple[str, Any, list[str]]:

@@ -125,22 +125,33 @@ def csv_row_json(columns: Sequence[str]) -> str:
 
 def _csv_text(path: str, columns: Sequence[str]) -> str:
     cell, rest = _csv_cell(path, columns)
-    return f"try(json_extract_string({CAREFUL}({cell}), {json_path(rest)}))" if rest else cell
+    return in_text("json_extract_string", cell, rest) if rest else cell
 
 
 def _csv_json(path: str, columns: Sequence[str]) -> str:
     cell, rest = _csv_cell(path, columns)
-    return f"try(json_extract({CAREFUL}({cell}), {json_path(rest)}))" if rest else f"to_json({cell})"
+    return in_text("json_extract", cell, rest) if rest else f"to_json({cell})"
 
 
 def _csv_cell(path: str, columns: Sequence[str]) -> tuple[str, list[str]]:
-    """The column of that whole name; else the longest one that begins it, and the path within its JSON."""
+    number, rest = column_of(path, columns)
+    return (f"split[{number}]", rest) if number else ("CAST(NULL AS VARCHAR)", [])
+
+
+def column_of(path: str, columns: Sequence[str]) -> tuple[int, list[str]]:
+    """The number, from 1, of the column whose name is the path, or is the longest that begins it, with what is left of
+    the path; 0 where there is none."""
     names = path.split(".")
     for length in range(len(names), 0, -1):
         name = ".".join(names[:length])
         if name in columns:
-            return f"split[{columns.index(name) + 1}]", names[length:]
-    return "CAST(NULL AS VARCHAR)", []
+            return columns.index(name) + 1, names[length:]
+    return 0, []
+
+
+def in_text(function: str, text: str, rest: Sequence[str]) -> str:
+    """What a path leads to within the JSON that a text holds."""
+    return f"try({function}({CAREFUL}({text}), {json_path(rest)}))"
 
 
 def kept_cells(mapping: Mapping, lines: str) -> str:
@@ -170,7 +181,7 @@ def _kept(path: str, function: str) -> str:
         whole, rest = ".".join(names[:length]), names[length:]
         value = f"{function}(json, {json_path([whole, *rest])})"
         if rest:
-            inner = f"{CAREFUL}(json_extract_string(json, {json_path([whole])}))"
-            value = f"coalesce({value}, try({function}({inner}, {json_path(rest)})))"
+            text = f"json_extract_string(json, {json_path([whole])})"
+            value = f"coalesce({value}, {in_text(function, text, rest)})"
         choices.append(f"WHEN json_exists(json, {json_path([whole])}) THEN {value}")
     return f"CASE {' '.join(choices)} END"
