@@ -23,14 +23,23 @@ Kind: TypeAlias = Literal["item", "invoice", "finalise", "event"]
 State: TypeAlias = Literal["pending", "sending", "sent", "parked", "void"]
 Clock: TypeAlias = Callable[[], datetime]
 
+_COLUMNS = {
+    **dict.fromkeys(("key_mode", "entry", "name"), "VARCHAR NOT NULL"),
+    **dict.fromkeys(("batch", "customer"), "VARCHAR"),
+    "amount_minor": "BIGINT",
+    "currency": "VARCHAR",
+    **dict.fromkeys(("payload", "payload_hash"), "VARCHAR NOT NULL"),
+    "attempt": "INTEGER NOT NULL",
+    "idempotency_key": "VARCHAR NOT NULL",
+    **dict.fromkeys(("first_sent_at", "key_sent_at", "last_sent_at", "doubted_at"), "TIMESTAMP"),
+    "state": "VARCHAR NOT NULL",
+    **dict.fromkeys(("state_reason", "stripe_id", "request_id", "response", "stripe_account"), "VARCHAR"),
+}
+
 TABLES = {
-    "books.outbox": """
-        key_mode VARCHAR NOT NULL, entry VARCHAR NOT NULL, name VARCHAR NOT NULL, batch VARCHAR, customer VARCHAR,
-        amount_minor BIGINT, currency VARCHAR, payload VARCHAR NOT NULL, payload_hash VARCHAR NOT NULL,
-        attempt INTEGER NOT NULL, idempotency_key VARCHAR NOT NULL,
-        first_sent_at TIMESTAMP, key_sent_at TIMESTAMP, last_sent_at TIMESTAMP, doubted_at TIMESTAMP,
-        state VARCHAR NOT NULL, state_reason VARCHAR, stripe_id VARCHAR, request_id VARCHAR, response VARCHAR,
-        stripe_account VARCHAR, PRIMARY KEY (key_mode, entry, name)""",
+    "books.outbox": f"""
+        {", ".join(f"{column} {kind}" for column, kind in _COLUMNS.items())},
+        PRIMARY KEY (key_mode, entry, name)""",
     # Which item a line went out in.
     "books.outbox_lines": """
         key_mode VARCHAR NOT NULL, line_id VARCHAR NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (key_mode, line_id)""",
@@ -50,17 +59,7 @@ TABLES = {
 }
 
 
-_TYPES = {
-    **dict.fromkeys(("key_mode", "entry", "name", "batch", "customer"), "VARCHAR"),
-    "amount_minor": "BIGINT",
-    "currency": "VARCHAR",
-    "payload": "VARCHAR",
-    "payload_hash": "VARCHAR",
-    "attempt": "INTEGER",
-    "idempotency_key": "VARCHAR",
-    **dict.fromkeys(("first_sent_at", "key_sent_at", "last_sent_at", "doubted_at"), "TIMESTAMP"),
-    **dict.fromkeys(("state", "state_reason", "stripe_id", "request_id", "response", "stripe_account"), "VARCHAR"),
-}
+_TYPES = {column: kind.split()[0] for column, kind in _COLUMNS.items()}
 _AT_ONCE = 1000
 
 

@@ -1,4 +1,5 @@
--- All that belongs to a period in scope - its slices, charges, lines of before and of tonight - is in one currency.
+-- All that belongs to a period in scope - its slices, charges, lines of before and of tonight - is in one currency:
+-- an account that has lines in an open period keeps its currency in accounts.csv until that period has closed.
 {{ config(meta={'dagster': {'ref': {'name': 'int_charges__owed'}}}) }}
 
 with named as (
