@@ -104,10 +104,14 @@ def reading(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
+def nowhere(workspace: Path) -> Refusal:
+    return Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+
+
 def _refuse_without_file(workspace: Path) -> Refusal:
     """Refuse where there is no warehouse; what to say where it has no books."""
     if not workspace.is_dir():
-        raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+        raise nowhere(workspace)
     no_books = Refusal(f"{workspace} has no books yet; run its first night with `tallyhouse nightly`.")
     if not path(workspace).exists():
         raise no_books

@@ -151,10 +151,15 @@ def ui(
     port: Annotated[int, typer.Option(help="Where the Dagster UI listens on this machine.")] = 3000,
 ) -> None:
     """Open the Dagster UI on the workspace."""
+    from assets.warehouse import nowhere
     from orchestration.settings import dagster_home
 
-    home = dagster_home(workspace.resolve())
-    os.environ["TALLYHOUSE_WORKSPACE"] = str(workspace.resolve())
+    root = workspace.resolve()
+    with speaking(False):
+        if not (root / "catalog").is_dir():  # else one is begun wherever somebody happens to be
+            raise nowhere(root)
+    home = dagster_home(root)
+    os.environ["TALLYHOUSE_WORKSPACE"] = str(root)
     dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if dagster is None:
         print("failed: Dagster is not installed beside this Python; run make run first.", file=sys.stderr)

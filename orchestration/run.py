@@ -29,7 +29,7 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
     With `force` the live book begins although parity is not clean; with `yes` its first lines go to Stripe.
     """
     if not workspace.is_dir():
-        raise Refusal(f"There is no workspace at {workspace}; give the directory that holds catalog/ and accounts/.")
+        raise warehouse.nowhere(workspace)
     try:
         _night(workspace, as_of, force, yes)
     except Exception as failure:

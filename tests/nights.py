@@ -100,12 +100,14 @@ def _gate(con: duckdb.DuckDBPyConnection) -> None:
 def play(script: Script, workspace: Path, is_checked: bool = False, is_published: bool = True) -> Tables:
     """All nights of a script, each with what arrives before it; what a reader sees after the last.
 
-    Not published, the tables are read where publishing would copy them from.
+    Not published, the tables are read where publishing would copy them from. The warehouse stays open from night to night:
+    to close it costs a small night a tenth, and nights in tests/pipeline do it.
     """
-    for night in range(1, len(script.nights) + 1):
-        is_last = night == len(script.nights)
-        run_night(workspace, script.before(night, workspace), is_published and is_last, is_checked)
-    return published(workspace) if is_published else to_publish(workspace)
+    with warehouse.connect(workspace):
+        for night in range(1, len(script.nights) + 1):
+            is_last = night == len(script.nights)
+            run_night(workspace, script.before(night, workspace), is_published and is_last, is_checked)
+        return published(workspace) if is_published else to_publish(workspace)
 
 
 def published(workspace: Path) -> Tables:

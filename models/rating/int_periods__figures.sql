@@ -3,9 +3,12 @@
 {%- set period = 'any_value(' ~ div('period_us', 'unit_us') ~ ')' %}
 with slices as (
     select
-        *,
-        {{ epoch_us('slice_end') }} - {{ epoch_us('slice_start') }} as slice_us
-    from {{ ref('int_periods__scope') }}
+        scope.*,
+        {{ epoch_us('slice_end') }} - {{ epoch_us('slice_start') }} as slice_us,
+        -- The live book begins at bill_from: what has ended by then owes nothing in it, no minimum and nothing of a baseline.
+        coalesce(settings.book = 'live' and scope.period_end <= scope.bill_from, false) as is_before_book
+    from {{ ref('int_periods__scope') }} as scope
+    cross join {{ source('catalog', 'settings') }} as settings
 ),
 
 -- Seconds where all bounds are whole seconds, else microseconds: the smaller numbers leave money more room.
@@ -30,9 +33,9 @@ periods as (
         bool_or(is_closing) as is_closing,
         coalesce(any_value(baseline), 0) as baseline,
         max_by(plan, slice_no) as plan,
-        max_by(is_overage, slice_no) as is_overage,
+        max_by(is_overage and not is_before_book, slice_no) as is_overage,
         nullif(max_by(coalesce(threshold, -1), slice_no), -1) as threshold,
-        max_by(minimum, slice_no) as minimum,
+        max_by(if(is_before_book, 0, minimum), slice_no) as minimum,
         {{ money(divide_round(included, period)) }} as included,
         if({{ included }} % {{ period }} <> 0, 1, 0) as included_roundings
     from measured

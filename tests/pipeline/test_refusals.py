@@ -483,6 +483,15 @@ def test_a_demo_is_made_in_no_workspace_that_is_another(workspace: Path) -> None
 # --- what lies below raw/ ------------------------------------------------------------------------------------------
 
 
+def test_the_ui_begins_no_workspace_where_there_is_none(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["ui", "--workspace", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"refused: There is no workspace at {tmp_path}; give the directory that holds catalog/ and accounts/.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_landed_files_that_changed_are_refused(workspace: Path) -> None:
     raw = workspace / "raw" / "ev" / "a.ndjson"
     raw.write_bytes(raw.read_bytes().replace(b"30", b"31"))

@@ -119,7 +119,10 @@ def owed_now(
     in_force = context.terms_in(period)
     last = in_force[-1].plan if in_force else None
     version = context.version(last, period) if last else None
-    overage = max(ZERO, effective - included) if version and version.overage else ZERO
+    # SPEC §7: the live book starts empty at bill_from.
+    settings = context.settings
+    is_before_book = settings.mode == "live" and settings.bill_from is not None and period.end <= settings.bill_from
+    overage = max(ZERO, effective - included) if version and version.overage and not is_before_book else ZERO
     owed = Owed(
         period,
         context,
@@ -135,7 +138,7 @@ def owed_now(
         version.threshold if version else None,
     )
     owed.metered = metered_charges(period, context, rows, account_entries, period.end if at_close else as_of)
-    if at_close and version is not None and version.minimum > 0:
+    if at_close and version is not None and version.minimum > 0 and not is_before_book:
         owed.has_minimum = True
         owed.minimum = minimum_charge(owed, version.minimum)
     return owed
