@@ -257,11 +257,18 @@ def run_id(as_of: datetime) -> str:
 
 
 def count_run(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """What stands in the books of this night's as_of, so that a run tried again counts the same."""
+    """What stands in the books of this night's as_of, so that a run tried again counts the same.
+
+    Its files are those that landed since the night before it in the books: with those of a night that was stopped.
+    """
     row = con.execute("""
+        WITH landed AS (
+            SELECT rows FROM landing.files WHERE landed_at > (
+                SELECT coalesce(max(r.as_of), '-infinity') FROM books.runs r, catalog.settings s WHERE r.as_of < s.as_of)
+        )
         SELECT
-            (SELECT count(*) FROM landing.files f WHERE f.landed_at = s.as_of) AS files,
-            (SELECT coalesce(sum(rows), 0)::BIGINT FROM landing.files f WHERE f.landed_at = s.as_of) AS rows,
+            (SELECT count(*) FROM landed) AS files,
+            (SELECT coalesce(sum(rows), 0)::BIGINT FROM landed) AS rows,
             (SELECT count(*) FROM books.ledger l WHERE l.entered_at = s.as_of) AS usages,
             (SELECT count(*) FROM books.quarantine q) AS held,
             (SELECT count(*) FROM books.closes c WHERE c.closed_at = s.as_of AND c.book = s.book) AS closed_periods,

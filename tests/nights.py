@@ -100,8 +100,8 @@ def _gate(con: duckdb.DuckDBPyConnection) -> None:
 def play(script: Script, workspace: Path, is_checked: bool = False, is_published: bool = True) -> Tables:
     """All nights of a script, each with what arrives before it; what a reader sees after the last.
 
-    Not published, the tables are read where publishing would copy them from. The warehouse stays open from night to night:
-    to close it costs a small night a tenth, and nights in tests/pipeline do it.
+    Not published, the tables are read where publishing would copy them from. The warehouse stays open from night to
+    night: to close it costs a small night a tenth, and the jobs in tests/pipeline do it.
     """
     with warehouse.connect(workspace):
         for night in range(1, len(script.nights) + 1):

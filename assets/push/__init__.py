@@ -126,6 +126,7 @@ def _bring(outbox: Outbox, settings: Settings, customers: dict[str, str], patien
         if sender.is_stopped:
             break
         sender.has_more = False
+        invoices.make_way(sender, customers)
         invoices.make_drafts(sender)
         sender.run(
             invoices.addressed(outbox), lambda done, of: tell("pushing", f"{done} of {of} items", done=done, of=of)

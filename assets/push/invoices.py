@@ -2,21 +2,34 @@
 
 A draft is harmless. So everything may go wrong until it is finalised, and it is finalised only after what Stripe lists
 on it is what the outbox has sent there: the same items, as many, and of the same sum. A second copy of an item of ours
-is taken off; anything that is not ours stops the batch, for a person to look at.
+is taken off; anything that is not ours stops the batch, for a person to look at. The draft of a customer that is gone
+makes way for one of the customer that its account has now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assets.push.client import Client
-from assets.push.outbox import Entry, Event, Outbox, State
+from assets.push.outbox import Entry, Event, Outbox, State, again
 from assets.push.send import Sender, Told
 
 _TRIES = 3  # of comparing anew after copies were taken off
+
+# Drafts to be finalised: all that was called for them has come to something, and some of it is there.
+_FULL = """entry = 'invoice' AND state = 'sent'
+    AND NOT EXISTS (
+        FROM books.outbox f WHERE f.key_mode = outbox.key_mode AND f.entry = 'finalise' AND f.name = outbox.name
+        AND f.state = 'sent')
+    AND EXISTS (
+        FROM books.outbox i WHERE i.key_mode = outbox.key_mode AND i.entry = 'item' AND i.batch = outbox.name
+        AND i.state = 'sent')
+    AND NOT EXISTS (
+        FROM books.outbox i WHERE i.key_mode = outbox.key_mode AND i.entry = 'item' AND i.batch = outbox.name
+        AND (i.state IN ('pending', 'sending') OR i.doubted_at IS NOT NULL))"""
 
 
 @dataclass
@@ -45,19 +58,46 @@ def addressed(outbox: Outbox) -> list[Entry]:
     return items
 
 
+def make_way(sender: Sender, customers: Mapping[str, str]) -> None:
+    """Take down drafts whose customer is gone from Stripe, once the account has another: their items go out anew.
+
+    Nothing of them was finalised, so nothing was charged; and what has been, Stripe takes down no more.
+    """
+    outbox = sender.outbox
+    drafts = {it.name: it for it in outbox.read(_FULL)}
+    owners = outbox.con.execute(
+        """SELECT DISTINCT i.batch, n.account_id FROM books.outbox i
+           JOIN books.outbox_lines l USING (key_mode, name) JOIN books.lines n USING (line_id)
+           WHERE i.key_mode = ? AND i.entry = 'item' AND i.state = 'sent' AND list_contains(?, i.batch)
+           ORDER BY ALL""",
+        [outbox.key_mode, list(drafts)],
+    ).fetchall()
+    moved = [batch for batch, account in owners if customers.get(account, "") not in ("", drafts[batch].customer)]
+    for name in dict.fromkeys(moved):
+        draft = drafts[name]
+        if sender.is_stopped or not _is_taken_down(sender.client, draft):
+            continue
+        why = f"customer {draft.customer} is gone from Stripe"
+        items = outbox.read("entry = 'item' AND state = 'sent' AND batch = ?", [name])
+        finals = outbox.read("entry = 'finalise' AND name = ?", [name])
+        ends = [replace(it, state="void", state_reason=why) for it in (draft, *finals)]
+        anew = [replace(again(it), stripe_id=None) for it in items]
+        outbox.record([*ends, *anew], [Event(it, "made way", why) for it in items])
+        sender.has_more = True
+
+
+def _is_taken_down(client: Client, draft: Entry) -> bool:
+    customer = client.insist("customers.retrieve", of=draft.customer or "")
+    if not (customer.body.get("deleted") is True or customer.code == "resource_missing"):
+        return False
+    taken = client.insist("invoices.delete", of=draft.stripe_id or "")
+    return taken.is_done or taken.code == "resource_missing"
+
+
 def finalise(sender: Sender, told: Told | None = None) -> None:
     """Compare every draft whose items have all come to something, and finalise those that are right."""
     outbox = sender.outbox
-    drafts = outbox.read("""entry = 'invoice' AND state = 'sent'
-        AND NOT EXISTS (
-            FROM books.outbox f WHERE f.key_mode = outbox.key_mode AND f.entry = 'finalise' AND f.name = outbox.name
-            AND f.state = 'sent')
-        AND EXISTS (
-            FROM books.outbox i WHERE i.key_mode = outbox.key_mode AND i.entry = 'item' AND i.batch = outbox.name
-            AND i.state = 'sent')
-        AND NOT EXISTS (
-            FROM books.outbox i WHERE i.key_mode = outbox.key_mode AND i.entry = 'item' AND i.batch = outbox.name
-            AND (i.state IN ('pending', 'sending') OR i.doubted_at IS NOT NULL))""")
+    drafts = outbox.read(_FULL)
     if not drafts or sender.is_stopped:
         return
     items: dict[str, list[Entry]] = {}

@@ -22,7 +22,6 @@ final as (
         {{ instant('period_end') }} as period_end,
         {{ instant('occurred_at') }} as occurred_at,
         {{ instant('landed_at') }} as landed_at,
-        {{ instant('entered_at') }} as entered_at,
         meter,
         quantity,
         {{ shown('amount') }} as amount,
@@ -32,7 +31,8 @@ final as (
         context,
         raw_file,
         raw_line,
-        plan
+        plan,
+        {{ instant('entered_at') }} as entered_at
     from rated
     left join {{ source('catalog', 'accounts') }} as accounts on rated.account_id = accounts.account_id
 )

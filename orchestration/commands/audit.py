@@ -30,7 +30,14 @@ def audit(
         Path | None, typer.Option("--out", metavar="FILE", help="The bundle to write. Default: audit-PERIOD.tar.zst.")
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option("--replay", metavar="FILE", help="Run the nights of a bundle again, and compare.")
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Run a bundle's nights again, and compare.",
+        ),
     ] = None,
     into: Annotated[
         Path | None, typer.Option("--into", metavar="DIR", help="Keep what the replay builds in this new directory.")
@@ -45,11 +52,11 @@ def audit(
     with speaking(as_json) as voice:
         if period is not None and workspace is not None:
             _bundle(voice, workspace.resolve(), period, out)
-        elif into is not None:
-            _replay(voice, _file(replay), into.resolve())
-        else:
+        elif replay is not None and into is not None:
+            _replay(voice, replay, into.resolve())
+        elif replay is not None:
             with tempfile.TemporaryDirectory(prefix="tallyhouse-replay-") as scratch:
-                _replay(voice, _file(replay), Path(scratch))
+                _replay(voice, replay, Path(scratch))
 
 
 def _bundle(voice: Voice, workspace: Path, period: str, out: Path | None) -> None:
@@ -85,12 +92,6 @@ def _bundle(voice: Voice, workspace: Path, period: str, out: Path | None) -> Non
             "manifest_sha256": made.manifest_sha256,
         },
     )
-
-
-def _file(replay: Path | None) -> Path:
-    if replay is None or not replay.is_file():
-        raise Refusal(f"There is no bundle at {replay}.")
-    return replay
 
 
 def _replay(voice: Voice, bundle: Path, into: Path) -> None:

@@ -280,6 +280,16 @@ def test_what_structure_stops_nobody_accepts(landed: Path) -> None:
         accept(landed, "sum", "so what")
 
 
+def test_the_night_after_a_stop_counts_what_that_had_landed(tmp_path: Path) -> None:
+    script = case().script
+    nights.judge_night(tmp_path, script.before(1, tmp_path))
+    nights.run_night(tmp_path, script.before(2, tmp_path))
+    tables = nights.published(tmp_path)
+    (counts,) = [json.loads(run["counts"]) for run in tables["runs"]]
+    assert (counts["files"], counts["rows"]) == (len(tables["files"]), sum(file["rows"] for file in tables["files"]))
+    assert counts["usages"] == len(tables["ledger"]) > 0
+
+
 # --- who is told ---------------------------------------------------------------------------------------------------
 
 

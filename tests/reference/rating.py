@@ -105,7 +105,10 @@ def owed_now(
     rows = [rate(entry, period, context) for entry in entries]
     windows = daily_refresh(period, context, rows, as_of)
     included = included_money(period, context)
-    baseline = context.baseline or ZERO
+    # SPEC §7: the live book starts empty at bill_from.
+    settings = context.settings
+    is_before_book = settings.mode == "live" and settings.bill_from is not None and period.end <= settings.bill_from
+    baseline = context.baseline if context.baseline is not None and not is_before_book else ZERO
     usage = sum(
         (
             row.pooled
@@ -119,10 +122,7 @@ def owed_now(
     in_force = context.terms_in(period)
     last = in_force[-1].plan if in_force else None
     version = context.version(last, period) if last else None
-    # SPEC §7: the live book starts empty at bill_from.
-    settings = context.settings
-    is_before_book = settings.mode == "live" and settings.bill_from is not None and period.end <= settings.bill_from
-    overage = max(ZERO, effective - included) if version and version.overage and not is_before_book else ZERO
+    overage = max(ZERO, effective - included) if version and version.overage else ZERO
     owed = Owed(
         period,
         context,

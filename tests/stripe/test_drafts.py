@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,41 @@ def test_a_draft_taken_away_is_not_made_again_behind_anybodys_back(root: Path, p
         assert pushed(root, now) == {"sent": 2, "pending": 0, "parked": 2}
     assert all("can't be listed: No such invoice" in str(reason) for reason in reasons(root))
     assert practice.items("cus_1") == []
+
+
+@pytest.mark.parametrize("death", [None, pushing.Death("after", method="DELETE", path="/v1/invoices/.*")])
+def test_the_draft_of_a_customer_that_is_gone_makes_way(
+    death: pushing.Death | None, root: Path, practice: PracticeStripe
+) -> None:
+    """Not before the account has another; also where the push dies once it has taken the draft down."""
+    stopped_before_finalising(root, practice)
+    client_of(practice).v1.customers.delete("cus_1")
+    meant = Counter(it["amount"] for it in practice.items("cus_1"))
+    for now in (NOW, NOW + DAY):
+        assert pushed(root, now) == {"sent": 2, "pending": 0, "parked": 2}
+    assert reasons(root) == {"Stripe refused to finalise it: No such customer: 'cus_1' (400)"}
+    rewritten(root, "accounts/accounts.csv", "cus_1", "cus_9")
+    practice.add_customer("cus_9")
+    if death:
+        assert pushing.dying(root, practice, NOW + DAY, death) < 0
+    assert pushed(root, NOW + DAY) == {"sent": 4, "pending": 0, "parked": 0}
+    assert practice.invoices("cus_1") == []
+    assert Counter(it["amount"] for it in practice.items("cus_9")) == meant
+    assert [it["status"] == "draft" for it in practice.invoices("cus_9")] == [False]
+    assert pushing.unseen(practice) + pushing.unfinished(practice) == []
+    ids = {row["stripe_id"] for row in nights.published(root)["invoice_items"] if row["account_id"] == "a1"}
+    assert ids == {it["id"] for it in practice.items("cus_9")}
+    assert rows(root, "SELECT DISTINCT event, detail FROM books.outbox_log WHERE event = 'made way'") == [
+        ("made way", "customer cus_1 is gone from Stripe")
+    ]
+
+
+def test_the_draft_of_a_customer_that_is_there_goes_to_it(root: Path, practice: PracticeStripe) -> None:
+    """Whatever customer the account has since: what was sent stays where it is."""
+    stopped_before_finalising(root, practice)
+    rewritten(root, "accounts/accounts.csv", "cus_1", "cus_9")
+    assert pushed(root, NOW) == {"sent": 4, "pending": 0, "parked": 0}
+    assert wrong(root, practice) == []
 
 
 def test_an_invoice_closed_under_an_item_is_followed_by_another(root: Path, practice: PracticeStripe) -> None:
