@@ -99,12 +99,13 @@ def test_the_job_is_the_night_that_tests_play(billed: Path, tmp_path: Path) -> N
 def test_a_second_run_of_a_night_changes_nothing(billed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves its models compiled, so that whoever asks for a line the next morning does not wait for dbt."""
     workspace = copied(billed, tmp_path / "workspace")
-    before, exports = nights.published(workspace), bytes_below(workspace / "published" / "exports")
+    before, files = nights.published(workspace), bytes_below(workspace / "published")
+    del files[str(workspace / reader.PUBLISHED)]  # the file itself counts its turns
     compiled, kept = dbt.compiled_models(), tmp_path / "compiled.json"
     monkeypatch.setattr(dbt, "_compiled_file", lambda target: kept)
     assert nightly(workspace, LAST).exit_code == 0
     assert nights.published(workspace) == before
-    assert bytes_below(workspace / "published" / "exports") == exports
+    assert files.items() <= bytes_below(workspace / "published").items()
     assert json.loads(kept.read_text())["models"] == compiled
 
 
