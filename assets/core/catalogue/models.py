@@ -55,7 +55,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The value of a row's field; dots reach into objects."""
+    """The value of a row's field; dots reach into objects, structs, maps, and JSON in a text of CSV or Parquet."""
 
     path: str
 
