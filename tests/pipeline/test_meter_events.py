@@ -146,23 +146,27 @@ def test_a_meter_is_not_measured_anew(tmp_path: Path) -> None:
 
 def lines(root: Path) -> dict[str, tuple[str, str | None]]:
     with warehouse.connect(root) as con:
-        rows = con.execute("SELECT period_start, charge, state, state_reason FROM books.lines").fetchall()
-    return {f"{start:%Y-%m-%d} {charge}": (state, reason) for start, charge, state, reason in rows}
+        rows = con.execute("SELECT period_start, charge, amount_minor, state, state_reason FROM books.lines").fetchall()
+    return {f"{start:%Y-%m-%d} {charge} {minor}": (state, reason) for start, charge, minor, state, reason in rows}
 
 
 def test_lines_of_usage_that_stripe_rates_are_never_sent(tmp_path: Path) -> None:
-    """One period ended before bill_from: what is billed of it is on lines, and goes out as such."""
-    subscription = "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,"
-    minimum = {"minimum": "9", **WORKSPACE["plan"]}
-    usage = {"ev/1.ndjson": "b  2026-05-20T01:00:00Z  units  3  a1"}
-    told = {"subscriptions": subscription, "plan": minimum}
-    run_night(write(tmp_path, usage, workspace=live("2026-05-01T00:00:00Z"), **told), FIRST, is_published=False)
-    run_night(tmp_path, JUNE, is_checked=True)
+    """April has ended when Stripe begins to rate: what is left of it is on lines, and goes out as such."""
+    told: dict[str, Any] = {
+        "subscriptions": "s1,a1,pro,1,month,2026-04-01T00:00:00Z,2026-04-01T00:00:00Z,",
+        "plan": {"minimum": "9", "threshold": "1", **WORKSPACE["plan"]},
+    }
+    by_lines = {"bill_from": "2026-04-01T00:00:00Z", "stripe": {"mode": "live"}}
+    april = {"ev/1.ndjson": "a  2026-04-20T01:00:00Z  money  3  a1"}
+    run_night(write(tmp_path, april, workspace=by_lines, **told), FIRST - timedelta(days=29), is_published=False)
+    may = {"ev/2.ndjson": "b  2026-05-20T01:00:00Z  units  3  a1"}
+    run_night(write(tmp_path, may, workspace=live("2026-05-01T00:00:00Z"), **told), JUNE, is_checked=True)
     rated = ("shadow", "Stripe rates this usage itself (stripe.push: meter_events)")
     assert lines(tmp_path) == {
-        "2026-04-01 minimum": ("pending", None),
-        "2026-05-01 metered:pro:units": rated,
-        "2026-05-01 minimum": rated,
+        "2026-04-01 overage 300": ("pending", None),
+        "2026-04-01 overage -300": ("pending", None),
+        "2026-05-01 metered:pro:units 10": rated,
+        "2026-05-01 minimum 890": rated,
     }
 
 
