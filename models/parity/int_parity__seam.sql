@@ -4,7 +4,7 @@
 --              both_from_on       from bill_from on: the old side bills it, and this side its own count of it
 --   candidate  new                this side bills it
 --              new_uncharged      from bill_from on, under a plan that charges nothing for it: sold so, and billed by nobody
---              new_by_baseline    this side bills it in a baseline, whatever bill_from says
+--              new_by_baseline    this side bills it in a baseline of a period that has not ended by bill_from
 --              old                before bill_from, in an hour of the account that the reference counts too
 --              earlier            before the reference begins: nothing to compare with
 --              both_by_baseline   before bill_from and in a baseline that this side bills, and the reference counts it too
@@ -41,7 +41,7 @@ usages as (
         rated.quantity,
         rated.cost,
         rated.amount,
-        rated.is_counted_in_baseline,
+        rated.is_counted_in_baseline and rated.period_end > sides.bill_from as is_counted_in_baseline,
         rated.aggregate is not null as is_charged,
         rated.occurred_at >= sides.bill_from as is_from_on,
         coalesce(rated.landed_at > rated.period_end + {{ microseconds('settings.late_window_us') }}, true) as is_expired,
