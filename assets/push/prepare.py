@@ -8,7 +8,7 @@ name and its amount.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -20,6 +20,7 @@ from assets.push.outbox import Entry, Outbox
 from assets.push.rules import CLOSED
 
 NO_CUSTOMER = "its account has no stripe_customer_id; write it into accounts/accounts.csv"
+SEVERAL = "its item holds lines of several accounts, which are of several customers now; give them one in accounts.csv"
 
 # The entries that were never called, and the lines they stood for. A draft's items go with it.
 _UNTOUCHED = """
@@ -54,7 +55,8 @@ class _Group:
     """The lines that share an invoice: of what Stripe collects by itself, all that go to a customer at once."""
 
     customer: str | None
-    account_id: str | None  # where there is no customer
+    of: str | None  # where there is no customer: the account, or the item
+    why_not: str | None  # it can't be sent
     currency: str
     period: tuple[Any, ...]  # start, end and night, where each period has an invoice
 
@@ -97,16 +99,24 @@ def prepare(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) ->
 def _prepared(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) -> Prepared:
     again = {it.name: it for it in outbox.read(_AGAIN)}
     groups: dict[_Group, list[tuple[Line, str | None]]] = {}
-    for *parts, created_as_of, name in outbox.con.execute(_LINES, {"mode": outbox.key_mode}).fetchall():
-        line = _line(parts, created_as_of)
-        customer = customers.get(line.account_id) or None
+    found = outbox.con.execute(_LINES, {"mode": outbox.key_mode}).fetchall()
+    lines = [(_line(parts, created_as_of), name) for *parts, created_as_of, name in found]
+    payers: dict[str | None, set[str | None]] = {}  # of items that were tried
+    for line, name in lines:
+        payers.setdefault(name, set()).add(customers.get(line.account_id))
+    for line, name in lines:
         batch = (line.period_start, line.period_end, line.run_id) if settings.stripe_collect == "invoice" else ()
-        group = _Group(customer, None if customer else line.account_id, line.currency, batch)
+        customer = customers.get(line.account_id)
+        group = _Group(customer, None, None, line.currency, batch)
+        if name is not None and len(payers[name]) > 1:
+            group = replace(group, customer=None, of=name, why_not=SEVERAL)
+        elif customer is None:
+            group = replace(group, of=line.account_id, why_not=NO_CUSTOMER)
         groups.setdefault(group, []).append((line, name))
     made = Prepared()
-    for group, lines in groups.items():
-        fresh = [line for line, name in lines if name is None]
-        tried = sorted(((name, line) for line, name in lines if name is not None), key=lambda it: it[0])
+    for group, its in groups.items():
+        fresh = [line for line, name in its if name is None]
+        tried = sorted(((name, line) for line, name in its if name is not None), key=lambda it: it[0])
         former = [Item(name, tuple(line for _, line in of)) for name, of in groupby(tried, key=lambda it: it[0])]
         _enter(outbox, settings, group, fresh, former, again, made)
     return made
@@ -143,9 +153,7 @@ def _enter(
     items = [*former, *items_of(fresh, max(1, room - len(former)))] if fresh else former
     sendable: list[Line] = []
     for item in items:
-        reason = wrong(item, settings.stripe_amount_cap)
-        if group.customer is None:
-            reason = NO_CUSTOMER
+        reason = group.why_not or wrong(item, settings.stripe_amount_cap)
         entry = _entry(item, group.customer, batch.name if batch and not reason else None, again.get(item.line_key))
         entry.state, entry.state_reason = ("parked", reason) if reason else ("pending", None)
         made.entries.append(entry)

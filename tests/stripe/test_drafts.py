@@ -11,6 +11,7 @@ import pytest
 
 from assets.core.refusal import Refusal
 from assets.practice import Fault, PracticeStripe
+from assets.push.prepare import SEVERAL
 from tests import nights
 from tests.pipeline.places import copied
 from tests.stripe import pushing
@@ -148,6 +149,40 @@ def test_the_draft_of_a_customer_that_is_gone_makes_way(
     assert rows(root, "SELECT DISTINCT event, detail FROM books.outbox_log WHERE event = 'made way'") == [
         ("made way", "customer cus_1 is gone from Stripe")
     ]
+
+
+def test_an_item_of_several_accounts_waits_until_they_have_one_customer(
+    tmp_path: Path, practice: PracticeStripe
+) -> None:
+    """251 lines are 250 items, one of them of two accounts, and they part when the customer is gone."""
+    accounts = [f"a{number}" for number in range(1, 252)]
+    entry = {
+        "accounts": "\n".join([f"{it},organization,A,USD,UTC,cus_1" for it in accounts]),
+        "subscriptions": "\n".join(
+            f"s_{it},{it},pro,1,month,2026-05-01T00:00:00Z,2026-05-01T00:00:00Z," for it in accounts
+        ),
+        "usage": "\n".join(f"m_{it} 2026-05-02T00:00:00Z money {it[1:]} {it}" for it in accounts),
+    }
+    root = made(tmp_path / "workspace", entry, collect="invoice")
+    practice.faults.add(Fault("forbidden", method="POST", path="/v1/invoices/.*/finalize", times=None))
+    assert isinstance(pushed(root, NOW), Refusal)
+    practice.faults.clear()
+    ((item, lines),) = rows(root, "SELECT name, count(*) FROM books.outbox_lines GROUP BY name HAVING count(*) > 1")
+    query = "SELECT min(account_id) FROM books.lines JOIN books.outbox_lines USING (line_id) WHERE name = '{}'"
+    ((one,),) = rows(root, query.format(item))
+    client_of(practice).v1.customers.delete("cus_1")
+    practice.add_customer("cus_9")
+    rewritten(
+        root, "accounts/accounts.csv", f"{one},organization,A,USD,UTC,cus_1", f"{one},organization,A,USD,UTC,cus_9"
+    )
+    for now in (NOW, NOW + DAY):
+        assert pushed(root, now) == {"sent": 0, "pending": 0, "parked": 251}
+    why = Counter(row["state_reason"] for row in nights.published(root)["invoice_items"])
+    assert why == {SEVERAL: lines, "Stripe refused it: No such customer: 'cus_1' (400)": 251 - lines}
+    rewritten(root, "accounts/accounts.csv", "cus_1", "cus_9")
+    assert pushed(root, NOW + DAY) == {"sent": 251, "pending": 0, "parked": 0}
+    there = practice.items("cus_9")
+    assert (len(there), sum(it["amount"] for it in there)) == (250, 100 * sum(range(1, 252)))
 
 
 def test_the_draft_of_a_customer_that_is_there_goes_to_it(root: Path, practice: PracticeStripe) -> None:
