@@ -72,6 +72,7 @@ class Credit:
     balance_before: int
     balance_after: int
     used_minor: int
+    is_lowered: bool  # in the files: what is left in the books could not all be used
 
     @property
     def net_minor(self) -> int:
@@ -87,7 +88,7 @@ class Credit:
             yield "the balance of the grant does not go down by what was used"
         if self.met_minor + self.used_minor > self.net_minor:
             yield "more credit was used than the period's new lines come to"
-        if self.balance_after and self.met_minor + self.used_minor != self.net_minor:
+        if self.balance_after and not self.is_lowered and self.met_minor + self.used_minor != self.net_minor:
             yield "credit was left over and the period's new lines were not met"
 
 
@@ -101,6 +102,13 @@ def credit(con: duckdb.DuckDBPyConnection, line: Line) -> Credit:
     )
     moved = rows(con, "FROM warehouse.books.credits WHERE line_id = ? AND kind = 'use'", [line.line_id])
     lines = tuple(map(as_line, night))
+    lowered = rows(
+        con,
+        """SELECT coalesce(max(told.amount_minor), 0) < sum(moved.amount_minor) AS is_so
+        FROM warehouse.books.credits AS moved LEFT JOIN warehouse.catalog.credit_grants AS told USING (grant_id)
+        WHERE (moved.book, moved.grant_id, moved.kind) = (?, ?, 'grant')""",
+        [line.book, line.grant_id],
+    )
     return Credit(
         grant_id=line.grant_id or line.charge.removeprefix("credit:"),
         lines=tuple(it for it in lines if it.grant_id is None),
@@ -108,4 +116,5 @@ def credit(con: duckdb.DuckDBPyConnection, line: Line) -> Credit:
         balance_before=sum(it["balance_before"] for it in moved),
         balance_after=sum(it["balance_after"] for it in moved),
         used_minor=-sum(it["amount_minor"] for it in moved),
+        is_lowered=bool(lowered[0]["is_so"]),
     )

@@ -359,10 +359,11 @@ def _credit(it: Credit, currency: str) -> Iterator[Block]:
         [("net", "", billed(it.net_minor, currency))],
     )
     rows: Rows = [(f"met by {line.charge}", billed(line.amount_minor, currency)) for line in it.others]
+    less = ", some of it taken back in credit_grants.csv" if it.is_lowered else ""
     rows += [
         (f"balance of grant {it.grant_id} before", billed(it.balance_before, currency)),
         ("used of it", billed(-it.used_minor, currency)),
-        ("balance after", billed(it.balance_after, currency)),
+        (f"balance after{less}", billed(it.balance_after, currency)),
     ]
     yield Table("Credit is used up to what is to be paid, and up to its balance", (words(""), number("")), rows)
 

@@ -53,7 +53,7 @@ def nights(con: duckdb.DuckDBPyConnection) -> list[datetime]:
 
 
 def closed_months(con: duckdb.DuckDBPyConnection, touched_by: datetime | None = None) -> list[date]:
-    """Months that are over and closed and had anything in them: all, or those that a night has touched."""
+    """Months that are over and closed and had anything in them, then or since: all, or those that a night has touched."""
     found = con.execute(
         """
         WITH months AS (
@@ -67,7 +67,9 @@ def closed_months(con: duckdb.DuckDBPyConnection, touched_by: datetime | None = 
         SELECT month FROM months
         WHERE $1 IS NULL OR month IN (FROM touched)
         GROUP BY month
-        HAVING bool_and(state = 'closed') AND (bool_or(owed <> 0 OR baseline <> 0 OR usage <> 0))
+        HAVING bool_and(state = 'closed') AND bool_or(
+            owed <> 0 OR baseline <> 0 OR usage <> 0
+            OR (subscription_id, period_start) IN (SELECT (subscription_id, period_start) FROM invoice_items))
            AND (month + INTERVAL 1 month)::TIMESTAMPTZ <= (SELECT max(as_of) FROM runs)
         ORDER BY month""",
         [touched_by],

@@ -225,6 +225,11 @@
     ) as slices
 {%- endmacro %}
 
+{# The live book begins empty at bill_from: a period that has ended by then has neither a minimum nor a baseline in it. #}
+{% macro is_before_book(period_end, bill_from) -%}
+    coalesce(settings.book = 'live' and {{ period_end }} <= {{ bill_from }}, false)
+{%- endmacro %}
+
 {# Which of the paged slices a usage falls in, one at most. A subscription's slices are looked up by the page of four weeks
    that a usage lies on, so that millions of usages meet the one or two slices of their time, however long the history; and
    by the bounds themselves, from which DuckDB knows what of the ledger need not be read. #}

@@ -5,8 +5,7 @@ with slices as (
     select
         scope.*,
         {{ epoch_us('slice_end') }} - {{ epoch_us('slice_start') }} as slice_us,
-        -- The live book begins empty at bill_from: of a period that has ended by then no minimum and no baseline is in it.
-        coalesce(settings.book = 'live' and scope.period_end <= scope.bill_from, false) as is_before_book
+        {{ is_before_book('scope.period_end', 'scope.bill_from') }} as is_before_book
     from {{ ref('int_periods__scope') }} as scope
     cross join {{ source('catalog', 'settings') }} as settings
 ),
@@ -31,7 +30,7 @@ periods as (
         any_value(period_end) as period_end,
         bool_or(is_closed) as is_closed,
         bool_or(is_closing) as is_closing,
-        coalesce(any_value(if(is_before_book, null, baseline)), 0) as baseline,
+        coalesce(any_value(baseline), 0) as baseline,
         max_by(plan, slice_no) as plan,
         max_by(is_overage, slice_no) as is_overage,
         nullif(max_by(coalesce(threshold, -1), slice_no), -1) as threshold,

@@ -19,6 +19,7 @@ from tests.nights import play
 
 CASES = sorted(path.stem for path in GOLDEN.glob("*.yaml"))
 EXPLAINED = {
+    "a-grant-raised-later",
     "a-period-that-is-gone-gives-back",
     "baseline-rows-before-bill-from",
     "credits-meet-threshold-and-adjustment",

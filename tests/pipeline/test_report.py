@@ -18,6 +18,7 @@ from assets.report import bridge, forms, month, night, published
 from orchestration.cli import app
 from orchestration.dbt import compiled_models
 from tests.demo import CORRECTED, as_of_night, played
+from tests.golden.case import catalogue_files, raw_files
 from tests.nights import run_night
 from tests.pipeline.places import bytes_below, case
 from tests.reports import many_accounts
@@ -128,6 +129,22 @@ def test_a_month_is_reported_once_all_its_periods_are_closed(demo: Path) -> None
         f"refused: 2026-06 has 2 of its periods still open in {demo}; closed are 2026-05.\n"  # Acme's and Dev's
     )
     assert ask(demo, "month", "May").exit_code == 2
+
+
+def test_a_month_that_closed_empty_has_its_page_once_something_comes_for_it(tmp_path: Path) -> None:
+    """A period of nothing, and usage that lands late: an adjustment, beside a closed row that stays at nothing."""
+    late = {"ev/1.ndjson": "late 2026-05-30T05:00:00Z money 3 a1"}
+    nights = [datetime(2026, 6, 1, 1, tzinfo=UTC), datetime(2026, 6, 2, 1, tzinfo=UTC)]
+    for files, as_of in zip((catalogue_files({}), raw_files({"usage": late})), nights, strict=True):
+        for name, content in files.items():
+            place = tmp_path / (name if name.startswith(("catalog", "accounts")) else f"raw/{name}")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        run_night(tmp_path, as_of)
+        report.write(tmp_path)
+        with published.opened(tmp_path) as con:
+            assert published.closed_months(con) == ([MAY] if as_of == nights[1] else [])
+    assert "3.00" in text_of(report.write_month(tmp_path, MAY))
 
 
 def test_what_is_not_there_is_refused_in_a_sentence(demo: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.reference.exact import Refusal
 from tests.reference.ledger import FUTURE_ALLOWANCE, RETRIED, Entry, Held, judge
 from tests.reference.lines import CREDIT_PREFIX, Book, Close, Line, credit_lines, grant, line_id, new_lines
 from tests.reference.periods import Period, default_periods, default_terms, is_default, month_of, open_periods
-from tests.reference.rating import Context, Owed, Rated, owed_now, state_without_period
+from tests.reference.rating import Context, Owed, Rated, is_before_book, owed_now, state_without_period
 from tests.reference.reading import RawRow, files_below, matches, rows_of, sha256
 
 Table = list[dict[str, Any]]
@@ -192,6 +192,8 @@ class Reference:
                 baseline = None
         else:
             terms = catalogue.terms[period.subscription_id]
+        if is_before_book(period, catalogue.settings):
+            baseline = None
         return Context(catalogue, terms, baseline, catalogue.accounts[period.account_id].currency)
 
     def _bill(self, book: Book, catalogue: Catalogue, as_of: datetime) -> dict[Period, Owed]:

@@ -105,10 +105,7 @@ def owed_now(
     rows = [rate(entry, period, context) for entry in entries]
     windows = daily_refresh(period, context, rows, as_of)
     included = included_money(period, context)
-    # SPEC §7: the live book starts empty at bill_from.
-    settings = context.settings
-    is_before_book = settings.mode == "live" and settings.bill_from is not None and period.end <= settings.bill_from
-    baseline = context.baseline if context.baseline is not None and not is_before_book else ZERO
+    baseline = context.baseline or ZERO
     usage = sum(
         (
             row.pooled
@@ -138,7 +135,7 @@ def owed_now(
         version.threshold if version else None,
     )
     owed.metered = metered_charges(period, context, rows, account_entries, period.end if at_close else as_of)
-    if at_close and version is not None and version.minimum > 0 and not is_before_book:
+    if at_close and version is not None and version.minimum > 0 and not is_before_book(period, context.settings):
         owed.has_minimum = True
         owed.minimum = minimum_charge(owed, version.minimum)
     return owed
@@ -374,6 +371,11 @@ def percentage_money(charge: Charge, meter: Meter, total: Fraction, entries: lis
         amount = amount if charge.most is None else min(amount, charge.most)
         owed += amount if charge.least is None else max(amount, charge.least)
     return owed
+
+
+def is_before_book(period: Period, settings: Settings) -> bool:
+    """SPEC §7: the live book starts empty at bill_from: what has ended by then has no minimum and no baseline."""
+    return settings.mode == "live" and settings.bill_from is not None and period.end <= settings.bill_from
 
 
 def minimum_charge(owed: Owed, minimum: Fraction) -> Fraction:
