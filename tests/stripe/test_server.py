@@ -257,15 +257,19 @@ def test_stopping_ends_what_hangs(practice, acme):
         waiting = [pool.submit(item, client_of(practice), acme) for _ in range(3)]
         while len(practice.calls) < 3:
             time.sleep(0.005)
-        start = time.monotonic()
         practice.stop()
-        assert all(isinstance(it.exception(5), stripe.APIConnectionError) for it in waiting)
-    assert time.monotonic() - start < 2
+        # Sooner than by the client's own patience, which is longer.
+        assert all(isinstance(it.exception(60), stripe.APIConnectionError) for it in waiting)
 
 
-def test_calls_in_a_row_do_not_wait_for_acknowledgements(practice, client, acme):
-    """Head and body sent apart would cost 40 ms a call, a quiet machine takes 2."""
-    start = time.monotonic()
-    for _ in range(60):
-        client.v1.customers.retrieve(acme)
-    assert time.monotonic() - start < 60 * 0.030
+def test_an_answer_comes_in_one_piece(practice, acme):
+    """Head and body sent apart would each wait for an acknowledgement, 40 ms a call."""
+    asked = (
+        f"GET /v1/customers/{acme} HTTP/1.1\r\nHost: 127.0.0.1:{practice.port}\r\n"
+        "Authorization: Bearer sk_test_x\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", practice.port), timeout=5) as connection:
+        for _ in range(20):
+            connection.sendall(asked.encode())
+            _, _, body = connection.recv(1 << 16).partition(b"\r\n\r\n")
+            assert json.loads(body)["id"] == acme
