@@ -102,19 +102,20 @@ def credit(con: duckdb.DuckDBPyConnection, line: Line) -> Credit:
     )
     moved = rows(con, "FROM warehouse.books.credits WHERE line_id = ? AND kind = 'use'", [line.line_id])
     lines = tuple(map(as_line, night))
-    lowered = rows(
+    grant_id = line.grant_id or line.charge.removeprefix("credit:")
+    (told,) = rows(
         con,
-        """SELECT coalesce(max(told.amount_minor), 0) < sum(moved.amount_minor) AS is_so
+        """SELECT coalesce(max(told.amount_minor), 0) < sum(moved.amount_minor) AS is_lowered
         FROM warehouse.books.credits AS moved LEFT JOIN warehouse.catalog.credit_grants AS told USING (grant_id)
         WHERE (moved.book, moved.grant_id, moved.kind) = (?, ?, 'grant')""",
-        [line.book, line.grant_id],
+        [line.book, grant_id],
     )
     return Credit(
-        grant_id=line.grant_id or line.charge.removeprefix("credit:"),
+        grant_id=grant_id,
         lines=tuple(it for it in lines if it.grant_id is None),
         others=tuple(it for it in lines if it.grant_id is not None and it.line_id != line.line_id),
         balance_before=sum(it["balance_before"] for it in moved),
         balance_after=sum(it["balance_after"] for it in moved),
         used_minor=-sum(it["amount_minor"] for it in moved),
-        is_lowered=bool(lowered[0]["is_so"]),
+        is_lowered=told["is_lowered"],
     )

@@ -359,7 +359,7 @@ def _credit(it: Credit, currency: str) -> Iterator[Block]:
         [("net", "", billed(it.net_minor, currency))],
     )
     rows: Rows = [(f"met by {line.charge}", billed(line.amount_minor, currency)) for line in it.others]
-    less = ", some of it taken back in credit_grants.csv" if it.is_lowered else ""
+    less = ", some of it taken back in credit_grants.csv" if it.is_lowered and it.balance_after else ""
     rows += [
         (f"balance of grant {it.grant_id} before", billed(it.balance_before, currency)),
         ("used of it", billed(-it.used_minor, currency)),

@@ -101,14 +101,15 @@ def _prepared(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) 
     groups: dict[_Group, list[tuple[Line, str | None]]] = {}
     found = outbox.con.execute(_LINES, {"mode": outbox.key_mode}).fetchall()
     lines = [(_line(parts, created_as_of), name) for *parts, created_as_of, name in found]
-    payers: dict[str | None, set[str | None]] = {}  # of items that were tried
+    payers: dict[str, set[str | None]] = {}  # of items that were tried
     for line, name in lines:
-        payers.setdefault(name, set()).add(customers.get(line.account_id))
+        if name is not None:
+            payers.setdefault(name, set()).add(customers.get(line.account_id))
     for line, name in lines:
         batch = (line.period_start, line.period_end, line.run_id) if settings.stripe_collect == "invoice" else ()
         customer = customers.get(line.account_id)
         group = _Group(customer, None, None, line.currency, batch)
-        if name is not None and len(payers[name]) > 1:
+        if len(payers.get(name, ())) > 1:
             group = replace(group, customer=None, of=name, why_not=SEVERAL)
         elif customer is None:
             group = replace(group, of=line.account_id, why_not=NO_CUSTOMER)

@@ -226,8 +226,8 @@
 {%- endmacro %}
 
 {# The live book begins empty at bill_from: a period that has ended by then has neither a minimum nor a baseline in it. #}
-{% macro is_before_book(period_end, bill_from) -%}
-    coalesce(settings.book = 'live' and {{ period_end }} <= {{ bill_from }}, false)
+{% macro is_before_book(book, period_end, bill_from) -%}
+    coalesce({{ book }} = 'live' and {{ period_end }} <= {{ bill_from }}, false)
 {%- endmacro %}
 
 {# Which of the paged slices a usage falls in, one at most. A subscription's slices are looked up by the page of four weeks

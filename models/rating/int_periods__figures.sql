@@ -5,7 +5,7 @@ with slices as (
     select
         scope.*,
         {{ epoch_us('slice_end') }} - {{ epoch_us('slice_start') }} as slice_us,
-        {{ is_before_book('scope.period_end', 'scope.bill_from') }} as is_before_book
+        {{ is_before_book('settings.book', 'scope.period_end', 'scope.bill_from') }} as is_before_book
     from {{ ref('int_periods__scope') }} as scope
     cross join {{ source('catalog', 'settings') }} as settings
 ),

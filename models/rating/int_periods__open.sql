@@ -98,7 +98,9 @@ final as (
         periods.period_end,
         {{ epoch_us('periods.period_end') }} - {{ epoch_us('periods.period_start') }} as period_us,
         periods.period_end + {{ microseconds('settings.close_grace_us') }} <= settings.as_of as is_closing,
-        if({{ is_before_book('periods.period_end', 'settings.bill_from') }}, null, amounts.amount) as baseline
+        if(
+            {{ is_before_book('settings.book', 'periods.period_end', 'settings.bill_from') }}, null, amounts.amount
+        ) as baseline
     from periods
     cross join settings
     inner join accounts on periods.account_id = accounts.account_id

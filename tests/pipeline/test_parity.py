@@ -379,7 +379,7 @@ def test_a_level_is_no_meter_event(tmp_path: Path) -> None:
     assert [it for it in verdict(tmp_path).blocks if it.startswith(block)] != []
 
 
-def test_a_baseline_is_billed_by_this_side_whatever_bill_from_says(tmp_path: Path) -> None:
+def test_a_baseline_of_a_period_that_goes_on_is_billed_by_this_side(tmp_path: Path) -> None:
     write(
         tmp_path,
         agreeing(**{"ev/counted.ndjson": "b 2026-05-19T10:20:00Z money 0.01 - a1"}),

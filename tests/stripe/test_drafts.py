@@ -172,9 +172,8 @@ def test_an_item_of_several_accounts_waits_until_they_have_one_customer(
     ((one,),) = rows(root, query.format(item))
     client_of(practice).v1.customers.delete("cus_1")
     practice.add_customer("cus_9")
-    rewritten(
-        root, "accounts/accounts.csv", f"{one},organization,A,USD,UTC,cus_1", f"{one},organization,A,USD,UTC,cus_9"
-    )
+    its = f"{one},organization,A,USD,UTC"
+    rewritten(root, "accounts/accounts.csv", f"{its},cus_1", f"{its},cus_9")
     for now in (NOW, NOW + DAY):
         assert pushed(root, now) == {"sent": 0, "pending": 0, "parked": 251}
     why = Counter(row["state_reason"] for row in nights.published(root)["invoice_items"])
