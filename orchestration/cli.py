@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -185,6 +186,9 @@ app.add_typer(report.app, name="report")
 
 
 def main() -> None:
+    # Dagster, dbt and Great Expectations are a million objects that stay to the end. Looking through them for rubbish,
+    # as often as they come, is a tenth of a small night.
+    gc.set_threshold(100_000, 50, 50)
     code = 0
 
     def leave() -> None:
