@@ -19,6 +19,7 @@ from assets.core.catalogue.models import ClosedPeriod
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.inputs import TABLES as INPUTS
+from assets.warehouse import ensure
 
 # The terms and price lists that a period was reckoned with.
 _SLICE = """
@@ -130,9 +131,7 @@ class Decision:
 
 def ensure_books(con: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that are not there yet."""
-    con.execute("CREATE SCHEMA IF NOT EXISTS books")
-    for name, columns in TABLES.items():
-        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+    ensure(con, TABLES)
 
 
 def ensure_closed_prices(con: duckdb.DuckDBPyConnection) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import duckdb
 
+from assets.warehouse import ensure
+
 TABLES = {
     # One row per check and night that was looked at, also where the gate stopped it.
     "gate.checks": """
@@ -47,9 +49,7 @@ TONIGHT = ("usage", "deliveries", "sources", "fates", "periods", "lines", "bills
 
 def ensure_gate(con: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that are not there yet."""
-    con.execute("CREATE SCHEMA IF NOT EXISTS gate")
-    for name, columns in TABLES.items():
-        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+    ensure(con, TABLES)
 
 
 def lay_out(con: duckdb.DuckDBPyConnection) -> None:

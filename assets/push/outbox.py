@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import duckdb
 
 from assets.core.payload import canonical, digest, idempotency_key
+from assets.warehouse import ensure
 
 Kind: TypeAlias = Literal["item", "invoice", "finalise", "event"]
 State: TypeAlias = Literal["pending", "sending", "sent", "parked", "void"]
@@ -209,8 +210,7 @@ class Outbox:
 
 def ensure_outbox(con: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that are not there yet."""
-    for name, columns in TABLES.items():
-        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+    ensure(con, TABLES)
 
 
 def again(it: Entry) -> Entry:
