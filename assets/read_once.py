@@ -1,12 +1,14 @@
 """The catalogue as a night has it: read and checked once, however many of its steps ask.
 
 Reading twenty thousand accounts costs half a second, and five steps of a night want them. What was read stays good as
-long as every byte of the files, the periods that are closed and the night are the same; anything else is read anew.
+long as every byte of the files, the periods that are closed and the night are the same; anything else is read anew, but
+for what the night itself closes.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -36,6 +38,15 @@ def catalogue_of(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: 
     return loaded
 
 
+def still_holds(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -> None:
+    """The night has closed periods as its catalogue cuts them: to read the same bytes again would say the same."""
+    for key, loaded in list(_last.items()):
+        if key[:2] == (workspace, as_of):
+            closed = tuple(it for it in closed_periods(con) if it.book == loaded.settings.stripe_mode)
+            _last.clear()
+            _last[*key[:3], _closes(con)] = replace(loaded, closed=closed)
+
+
 def _key(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: datetime) -> _Key:
     digest = hashlib.sha256()
     try:
@@ -43,9 +54,10 @@ def _key(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: datetime
             digest.update(f"{path}\0{len(content)}\0".encode() + content)
     except OSError:
         return (object(),)  # like no other: whoever loads it says what can't be read
-    closed: object = (0, None)
-    if con:
-        closed = con.execute("""
-            SELECT count(*), sum(hash(book, subscription_id, period_start, period_end)::HUGEINT) FROM books.closes
-        """).fetchone()
-    return workspace, as_of, digest.digest(), closed
+    return workspace, as_of, digest.digest(), _closes(con) if con else (0, None)
+
+
+def _closes(con: duckdb.DuckDBPyConnection) -> object:
+    return con.execute("""
+        SELECT count(*), sum(hash(book, subscription_id, period_start, period_end)::HUGEINT) FROM books.closes
+    """).fetchone()

@@ -28,7 +28,7 @@ from assets.progress import tell, warn
 from assets.push import Waiting, push, reconcile
 from assets.push.client import refuse_wrong_key
 from assets.push.outbox import Clock, ensure_outbox
-from assets.read_once import catalogue_of
+from assets.read_once import catalogue_of, still_holds
 from assets.reader import PUBLISHED
 from assets.tighten import tighten
 
@@ -120,6 +120,7 @@ def posted(night: Night) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckR
     with night.connect() as con:
         decisions = parity.refuse_unclean(con, night.clock, night.force)
         counts = post.post(con, night.root, night.clock, decisions)
+        still_holds(con, night.root, night.clock)
         shown.weigh(con)
         metadata = shown.books(con) | shown.billed(con)
         absent = shown.found(con, shown.ABSENT)

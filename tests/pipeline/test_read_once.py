@@ -13,7 +13,8 @@ from assets import books, read_once, warehouse
 from assets.core.catalogue.loading import load
 from assets.core.catalogue.models import Catalogue
 from assets.core.refusal import Refusal
-from assets.read_once import catalogue_of
+from assets.read_once import catalogue_of, still_holds
+from tests import nights
 from tests.pipeline.places import case
 
 AS_OF = datetime(2026, 6, 1, 2, tzinfo=UTC)
@@ -63,6 +64,24 @@ def test_a_close_is_seen(con: duckdb.DuckDBPyConnection, workspace: Path) -> Non
     )
     second = catalogue_of(con, workspace, AS_OF)
     assert (len(first.closed), len(second.closed)) == (0, 1)
+
+
+def test_what_the_night_itself_closes_is_no_reason_to_read_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = case("baseline-example-of-section-5").script
+    closed = 0
+    for number in range(1, len(script.nights) + 1):
+        as_of = script.before(number, workspace)
+        with warehouse.connect(workspace) as con:
+            nights.run_night(workspace, as_of, is_published=False)
+            still_holds(con, workspace, as_of)
+            anew = load(workspace, books.closed_periods(con), as_of)
+            with monkeypatch.context() as patched:
+                patched.delattr(read_once, "load")
+                assert catalogue_of(con, workspace, as_of) == anew
+            closed = len(anew.closed)
+    assert closed
 
 
 def test_what_is_being_written_meanwhile_is_not_kept(
