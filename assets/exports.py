@@ -1,21 +1,23 @@
-"""What is published, as CSV and Parquet: one file a table, and of a long ledger one for every million rows or more.
+"""What is published, as CSV and Parquet: one file a table, and several of a table that is long.
 
 A part of the ledger holds whole nights. It is full with a million rows; what is entered after that begins the next one,
 and so does a night that fills one alone.
 A full part is written again only if something in it reads otherwise, so a night writes what is new, however much there
-is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`.
+is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`. Of a table that grows by
+every period (`assets/by_month.py`) a part holds a month, and stands as `periods/2026-05.csv`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
+from assets import by_month
 from assets.core.instants import format_instant
 from assets.history import Nights, Told
 from assets.warehouse import text
@@ -74,17 +76,34 @@ def of_table(folder: Path, table: str) -> Iterator[Export]:
         yield Export(folder / f"{table}.{suffix}", table, f"FROM published.billing.{table}", options)
 
 
+def of_months(folder: Path, table: str, told: by_month.Told, order: str) -> Iterator[Export]:
+    """Of a long table the months that something was written of, and those that are not there."""
+    if not told.months:
+        yield from of_table(folder, table)
+    elif len(told.months) == 1:
+        yield from _unlike(folder / table, table, _told(table, "true", order, bool(told.written)), bool(told.written))
+    else:
+        for month in told.months:
+            is_changed = month in told.written  # and then it lies in order
+            query = _told(table, by_month.of([month]), order, is_changed)
+            yield from _unlike(folder / table / name_of(month), table, query, is_changed)
+
+
+def name_of(month: datetime) -> str:
+    return month.isoformat()[:7]
+
+
 def of_ledger(folder: Path, told: Told, order: str) -> Iterator[Export]:
     """The parts that something was written of, and those that are not there."""
     found = parts(told.nights)
     if len(found) <= 1:
         is_in_order = all(_is_in_order(part, told) for part in found)
-        yield from _unlike(folder / "ledger", _ledger("true", order, is_in_order), bool(told.written))
+        yield from _unlike(folder / "ledger", "ledger", _told("ledger", "true", order, is_in_order), bool(told.written))
     else:
         for part in found:
             is_changed = any(part.first <= night <= part.last for night in told.written)
-            query = _ledger(_entered(part), order, _is_in_order(part, told))
-            yield from _unlike(folder / "ledger" / part.name, query, is_changed)
+            query = _told("ledger", _entered(part), order, _is_in_order(part, told))
+            yield from _unlike(folder / "ledger" / part.name, "ledger", query, is_changed)
 
 
 def _is_in_order(part: Part, told: Told) -> bool:
@@ -92,16 +111,16 @@ def _is_in_order(part: Part, told: Told) -> bool:
     return part.first == part.last and part.first in told.whole
 
 
-def _ledger(which: str, order: str, is_in_order: bool) -> str:
-    return f"FROM published.billing.ledger WHERE {which}" + ("" if is_in_order else f" ORDER BY {order}")
+def _told(table: str, which: str, order: str, is_in_order: bool) -> str:
+    return f"FROM published.billing.{table} WHERE {which}" + ("" if is_in_order else f" ORDER BY {order}")
 
 
-def _unlike(stem: Path, query: str, is_changed: bool) -> Iterator[Export]:
+def _unlike(stem: Path, table: str, query: str, is_changed: bool) -> Iterator[Export]:
     """What stands there already needs not be written; it is put in its place before the file it was made from is."""
     for suffix, options in FORMATS.items():
         file = stem.with_name(f"{stem.name}.{suffix}")
         if is_changed or not file.exists():
-            yield Export(file, "ledger", query, options)
+            yield Export(file, table, query, options)
 
 
 def _entered(part: Part) -> str:
@@ -132,14 +151,13 @@ def put_in_place(exports: Iterable[Export]) -> None:
         os.replace(one.fresh, one.file)
 
 
-def clear(folder: Path, nights: Nights) -> None:
-    """Take away what the ledger's exports no longer are: the one file once there are parts, parts of other nights."""
-    found = parts(nights)
-    kept = {f"{part.name}.{suffix}" for part in found for suffix in FORMATS} if len(found) > 1 else set()
-    old = [folder / f"ledger.{suffix}" for suffix in FORMATS] if kept else []
-    if (folder / "ledger").is_dir():
-        old += [file for file in (folder / "ledger").iterdir() if file.name not in kept]
+def clear(folder: Path, table: str, names: Collection[str]) -> None:
+    """Take away what the exports of a table no longer are: the one file once there are parts, and parts of no name."""
+    kept = {f"{name}.{suffix}" for name in names for suffix in FORMATS} if len(names) > 1 else set()
+    old = [folder / f"{table}.{suffix}" for suffix in FORMATS] if kept else []
+    if (folder / table).is_dir():
+        old += [file for file in (folder / table).iterdir() if file.name not in kept]
     for file in old:
         file.unlink(missing_ok=True)
-    if (folder / "ledger").is_dir() and not kept:
-        (folder / "ledger").rmdir()
+    if (folder / table).is_dir() and not kept:
+        (folder / table).rmdir()

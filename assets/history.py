@@ -18,6 +18,8 @@ from datetime import datetime
 
 import duckdb
 
+from assets import by_month
+
 # A file is brought up to a later one where one row in so many, or fewer, has been written since.
 ONE_IN = 4
 
@@ -45,7 +47,7 @@ _STRETCHES = "SELECT subscription_id, from_at, until_at, said FROM night.int_per
 _ACCOUNTS = "SELECT account_id, currency FROM catalog.accounts"
 
 _NOW = {"mark": _MARK, "stretches": _STRETCHES, "accounts": _ACCOUNTS}
-_KEPT = (*_NOW, "nights", "turn")
+_KEPT = (*_NOW, "nights", "months", "turn")
 
 
 def goes_on(con: duckdb.DuckDBPyConnection) -> bool:
@@ -68,6 +70,7 @@ def begin_turn(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
         CREATE SCHEMA IF NOT EXISTS published.kept;
         CREATE TABLE IF NOT EXISTS published.kept.nights (night TIMESTAMP, rows BIGINT, turn BIGINT);
+        CREATE TABLE IF NOT EXISTS published.kept.months (of_table VARCHAR, month TIMESTAMP, rows BIGINT, said VARCHAR);
         CREATE TABLE IF NOT EXISTS published.kept.turn AS SELECT 0::BIGINT AS no;
         UPDATE published.kept.turn SET no = no + 1""")
 
@@ -94,7 +97,10 @@ def catch_up(con: duckdb.DuckDBPyConnection, anew: Collection[str]) -> bool:
         SELECT schema_name, table_name FROM duckdb_tables()
         WHERE database_name = 'latest' AND (schema_name, table_name) <> ('billing', 'ledger')""").fetchall()
     for schema, table in others:
-        if schema == "kept" or table not in anew:
+        if schema == "billing" and table in by_month.TABLES:
+            if table not in anew:
+                by_month.catch_up(con, table)
+        elif table != "months" and (schema == "kept" or table not in anew):
             con.execute(f"CREATE OR REPLACE TABLE published.{schema}.{table} AS FROM latest.{schema}.{table}")
     return _counted(con, "published.billing.ledger") == int(rows)
 
@@ -192,13 +198,10 @@ def _changed(ledger: str, since: str, but: Collection[datetime]) -> str:
 
 def _told(con: duckdb.DuckDBPyConnection, which: str) -> str:
     """The model's own statement over some of the ledger; the rest is left out before anything is reckoned."""
-    ((statement,),) = con.execute("""
-        SELECT sql FROM duckdb_views()
-        WHERE schema_name = 'billing' AND view_name = 'ledger' AND database_name = current_database()""").fetchall()
-    _, _, query = statement.rstrip("; \n").partition(" AS ")
+    query = by_month.query_of(con, "ledger")
     whole = "FROM books.ledger)"
     assert query.count(whole) == 1, "billing.ledger reads the books in one place"
-    return str(query.replace(whole, f"FROM books.ledger WHERE {which})"))
+    return query.replace(whole, f"FROM books.ledger WHERE {which})")
 
 
 def _of(nights: Collection[datetime]) -> str:

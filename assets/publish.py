@@ -6,12 +6,12 @@ sees half of either, and the warehouse itself is never opened by a reader.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
-from assets import exports, history, turns
+from assets import by_month, exports, history, turns
 from assets.reader import PUBLISHED
 from assets.warehouse import clear, text
 
@@ -43,7 +43,10 @@ TABLES = {
 
 
 def publish(con: duckdb.DuckDBPyConnection, workspace: Path) -> dict[str, int]:
-    """Write published/ from the books: the ledger goes on from what is there, all else is told anew; rows by table."""
+    """Write published/ from the books: what grows by the month goes on from what is there, all else is told anew.
+
+    Returns the rows of each table.
+    """
     return _publish(con, workspace, tuple(TABLES))
 
 
@@ -89,22 +92,27 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
         con.execute("CREATE SCHEMA IF NOT EXISTS published.billing")
         history.begin_turn(con)
         told = history.Told()
+        months: dict[str, by_month.Told] = {}
         for table in tables:
             if table == "ledger":
                 told = history.bring_up(con, TABLES[table], goes_on)
+            elif table in by_month.TABLES:
+                months[table] = by_month.bring_up(con, table, TABLES[table])
             else:
                 anew = f"FROM {_relation(con, table)} ORDER BY {TABLES[table]}"
                 con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {anew}")
         _comment(con)
         rows = {table: _count(con, table) for table in tables}
-        files = list(_exports(target / "exports", tables, told))
+        files = list(_exports(target / "exports", tables, told, months))
         exports.write(con, files)
     finally:
         con.execute("DETACH published")
     exports.put_in_place(files)
     turns.replace(workspace / PUBLISHED, fresh, is_moved and goes_on)
     if told.nights:
-        exports.clear(target / "exports", told.nights)
+        exports.clear(target / "exports", "ledger", [part.name for part in exports.parts(told.nights)])
+    for table, it in months.items():
+        exports.clear(target / "exports", table, [exports.name_of(month) for month in it.months])
     return rows
 
 
@@ -115,10 +123,14 @@ def _relation(con: duckdb.DuckDBPyConnection, table: str) -> str:
     return "night.leaks" if is_weighed else f"billing.{table}"
 
 
-def _exports(folder: Path, tables: Sequence[str], told: history.Told) -> Iterator[exports.Export]:
+def _exports(
+    folder: Path, tables: Sequence[str], told: history.Told, months: Mapping[str, by_month.Told]
+) -> Iterator[exports.Export]:
     for table in tables:
         if table == "ledger":
             yield from exports.of_ledger(folder, told, TABLES[table])
+        elif table in months:
+            yield from exports.of_months(folder, table, months[table], TABLES[table])
         else:
             yield from exports.of_table(folder, table)
 

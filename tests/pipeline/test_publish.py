@@ -14,7 +14,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from assets import exports, history, publish, turns, warehouse
+from assets import by_month, exports, history, publish, turns, warehouse
 from tests import nights
 from tests.pipeline.places import case, copied
 from tests.property.generate import Size, generate
@@ -57,6 +57,18 @@ def exported(workspace: Path) -> list[Row]:
     parts = [pq.read_table(folder / name).to_pylist() for name in files]
     assert all(part == in_order(part) for part in parts)
     return [row for part in parts for row in part]
+
+
+def month_exports(workspace: Path, table: str) -> dict[str, tuple[int, int, list[Row]]]:
+    """The Parquet files of a long table, each with what another file in its place would not have, and its rows."""
+    folder = workspace / "published" / "exports"
+    found = [*folder.glob(f"{table}.parquet"), *folder.glob(f"{table}/*.parquet")]
+    assert all(file.with_suffix(".csv").stat().st_size for file in found)
+    stats = [(file.stem, file.stat()) for file in sorted(found)]
+    return {
+        name: (stat.st_ino, stat.st_mtime_ns, pq.read_table(file).to_pylist())
+        for (name, stat), file in zip(stats, sorted(found), strict=True)
+    }
 
 
 def in_order(rows: list[Row]) -> list[Row]:
@@ -115,6 +127,80 @@ def test_night_after_night_it_is_what_it_would_be_at_once(
     assert any(one.written and min(one.written) < as_of for one, as_of in zip(written, tonight, strict=True)), (
         "nothing read otherwise"
     )
+
+
+@pytest.mark.parametrize("is_by_turns", [False, True])
+@pytest.mark.parametrize("seed", seeds([9]))
+def test_of_a_long_table_a_night_writes_the_months_that_say_something_else(
+    seed: int, is_by_turns: bool, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_month, "LONG", 8)
+    taken = request.getfixturevalue("taken") if is_by_turns else []
+    script = generate(seed, tmp_path / "generated", size=Size(accounts=4, events=80, nights=5, days=70)).script
+    workspace = tmp_path / "workspace"
+    stood: list[dict[str, dict[str, tuple[int, int, list[Row]]]]] = []
+    left = parted = 0
+    for number in range(1, len(script.nights) + 1):
+        nights.run_night(workspace, script.before(number, workspace))
+        assert different(workspace) == [], number
+        told = nights.published(workspace)
+        stands = {table: month_exports(workspace, table) for table in by_month.TABLES}
+        for table, parts in stands.items():
+            columns = publish.TABLES[table].split(", ")
+            assert all(rows == in_order_of(rows, columns) for _, _, rows in parts.values())
+            assert in_order_of([row for _, _, rows in parts.values() for row in rows], columns) == told[table]
+            parted += len(parts) > 1
+            earlier = [it[table] for it in stood[-1 - is_by_turns :]]  # a file that takes its turn is the last but one
+            for month, (*file, rows) in parts.items() if stood and len(told[table]) >= by_month.LONG else ():
+                if all(month in it and it[month][2] == rows for it in earlier):
+                    assert file == list(earlier[-1][month][:2]), (number, table, month)
+                    left += 1
+        stood.append(stands)
+    assert left
+    assert parted
+    for _ in range(3):  # a push between two nights tells a few tables anew, and the others go along
+        with duckdb.connect(str(workspace / "published" / "tallyhouse.duckdb")) as con:
+            con.execute("UPDATE billing.runs SET outcome = 'another'")
+        with warehouse.connect(workspace) as con:
+            assert publish.renew(con, workspace, ("runs",))
+        assert different(workspace) == []
+    with warehouse.connect(workspace) as con:
+        con.execute("UPDATE books.charges SET owed = owed + 1")
+        for _ in range(3):  # also where a file takes its turn that has not heard of it
+            publish.publish(con, workspace)
+            assert different(workspace) == []
+    assert any(taken) == is_by_turns
+
+
+def in_order_of(rows: list[Row], columns: list[str]) -> list[Row]:
+    return sorted(rows, key=lambda row: [row[column] for column in columns])
+
+
+def test_a_long_table_is_mended_and_may_become_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other models said, rows that are lost and a lost export are told anew; a short table is one file again."""
+    script = case("late-adjustments-both-signs").script
+    workspace = tmp_path / "workspace"
+    monkeypatch.setattr(by_month, "LONG", 1)
+    nights.play(script, workspace)
+    folder = workspace / "published" / "exports"
+    parts = sorted((folder / "periods").iterdir())
+    assert len(parts) > 2
+    assert not (folder / "periods.csv").exists()
+    stood = parts[0].read_bytes()
+    parts[0].unlink()
+    with duckdb.connect(str(workspace / "published" / "tallyhouse.duckdb")) as con:
+        con.execute("UPDATE kept.months SET said = 'by other models' WHERE of_table = 'periods'")
+        con.execute("UPDATE billing.periods SET owed = owed + 1; ALTER TABLE billing.charges ADD COLUMN note VARCHAR")
+        con.execute("DELETE FROM billing.daily_refresh WHERE rowid = 0")
+    with warehouse.connect(workspace) as con:
+        publish.publish(con, workspace)
+        assert different(workspace) == []
+        assert parts[0].read_bytes() == stood
+        monkeypatch.setattr(by_month, "LONG", 1_000)
+        publish.publish(con, workspace)
+    assert different(workspace) == []
+    assert (folder / "periods.csv").exists()
+    assert not (folder / "periods").exists()
 
 
 def test_a_night_without_usage_leaves_the_ledgers_exports_as_they_stand(tmp_path: Path) -> None:
