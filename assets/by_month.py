@@ -1,8 +1,7 @@
-"""The tables that grow by every period there ever was: a long one is brought up to tonight month by month.
+"""The tables beside the ledger that grow by every month there ever was: a long one is brought up to tonight by months.
 
-A month of them is what belongs to the periods that begin in it. Beside a long table the published file keeps what each
-of its months said, summed up in a number: a month that says something else tonight is written anew, whatever the
-reason, and the others stay as they lie.
+Beside a long table the published file keeps what each of its months said, summed up in a number: a month that says
+something else tonight is written anew, whatever the reason, and the others stay as they lie.
 """
 
 from __future__ import annotations
@@ -14,13 +13,19 @@ from datetime import datetime
 
 import duckdb
 
-TABLES = ("daily_refresh", "periods", "charges")
+# Each with the instant by which a row belongs to a month.
+TABLES = {
+    "daily_refresh": "period_start",
+    "periods": "period_start",
+    "charges": "period_start",
+    "invoice_items": "created_as_of",
+    "rounding_ledger": "created_as_of",
+    "meter_events": "created_as_of",
+    "events": "happened_at",
+}
 LONG = 1_000_000  # rows; what is shorter is written whole, and lies in one order
 
 Months = dict[datetime, tuple[int, str]]  # the rows of each, and what they say
-
-# The column is an instant, and a calendar would be asked about each of millions.
-_MONTH = "date_trunc('month', make_timestamp(epoch_us(period_start)))"
 
 # Rounding for show takes twenty times as long as summing up what is rounded, and follows from it.
 _SHOWN = re.compile(r"CAST\(([^()]+) AS DECIMAL\(38, 12\)\)")
@@ -54,8 +59,8 @@ def _bring_up(con: duckdb.DuckDBPyConnection, table: str, told: str, order: str 
         con.execute(f"CREATE OR REPLACE TABLE {target} AS FROM {told}{in_order}")
         other = set(tonight)
     elif other:
-        con.execute(f"DELETE FROM {target} WHERE {of(other)}")
-        con.execute(f"INSERT INTO {target} FROM {told} WHERE {of(other)}{in_order}")
+        con.execute(f"DELETE FROM {target} WHERE {of(table, other)}")
+        con.execute(f"INSERT INTO {target} FROM {told} WHERE {of(table, other)}{in_order}")
     con.execute("DELETE FROM published.kept.months WHERE of_table = ?", [table])
     if tonight:
         rows = [(table, month, count, said) for month, (count, said) in tonight.items()]
@@ -63,10 +68,15 @@ def _bring_up(con: duckdb.DuckDBPyConnection, table: str, told: str, order: str 
     return Told(sorted(tonight), other)
 
 
-def of(months: Collection[datetime]) -> str:
+def of(table: str, months: Collection[datetime]) -> str:
     """The rows of some months, as a condition."""
     listed = ", ".join(f"TIMESTAMP '{month}'" for month in sorted(months))
-    return f"{_MONTH} IN ({listed})"
+    return f"{_month(table)} IN ({listed})"
+
+
+def _month(table: str) -> str:
+    # Of the instant itself, a calendar would be asked about each of millions.
+    return f"date_trunc('month', make_timestamp(epoch_us({TABLES[table]})))"
 
 
 def query_of(con: duckdb.DuckDBPyConnection, view: str) -> str:
@@ -84,10 +94,8 @@ def _tonight(con: duckdb.DuckDBPyConnection, table: str) -> Months:
     """What each month says by tonight's models; other models say other things."""
     query = query_of(con, table)
     exact = _SHOWN.sub(r"\1", query)
-    found = con.execute(
-        f"SELECT {_MONTH} AS month, count(*), md5(?) || sum(hash(t)::HUGEINT) FROM ({exact}) AS t GROUP BY month",
-        [query],
-    )
+    summed_up = "count(*), md5(?) || sum(hash(t)::HUGEINT)"
+    found = con.execute(f"SELECT {_month(table)} AS month, {summed_up} FROM ({exact}) AS t GROUP BY month", [query])
     return {month: (rows, said) for month, rows, said in found.fetchall()}
 
 

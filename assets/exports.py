@@ -3,8 +3,8 @@
 A part of the ledger holds whole nights. It is full with a million rows; what is entered after that begins the next one,
 and so does a night that fills one alone.
 A full part is written again only if something in it reads otherwise, so a night writes what is new, however much there
-is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`. Of a table that grows by
-every period (`assets/by_month.py`) a part holds a month, and stands as `periods/2026-05.csv`.
+is. The parts stand as `ledger/<first night>.csv`; as long as there is one, it is `ledger.csv`. Of another long table
+(`assets/by_month.py`) a part holds a month, and stands as `periods/2026-05.csv`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def of_months(folder: Path, table: str, told: by_month.Told, order: str) -> Iter
     else:
         for month in told.months:
             is_changed = month in told.written  # and then it lies in order
-            query = _told(table, by_month.of([month]), order, is_changed)
+            query = _told(table, by_month.of(table, [month]), order, is_changed)
             yield from _unlike(folder / table / name_of(month), table, query, is_changed)
 
 
