@@ -19,6 +19,7 @@ from datetime import datetime
 import duckdb
 
 from assets import by_month
+from assets.warehouse import count, query_of
 
 # A file is brought up to a later one where one row in so many, or fewer, has been written since.
 ONE_IN = 4
@@ -97,19 +98,19 @@ def catch_up(con: duckdb.DuckDBPyConnection, anew: Collection[str]) -> bool:
         SELECT schema_name, table_name FROM duckdb_tables()
         WHERE database_name = 'latest' AND (schema_name, table_name) <> ('billing', 'ledger')""").fetchall()
     for schema, table in others:
-        if schema == "billing" and table in by_month.TABLES:
-            if table not in anew:
-                by_month.catch_up(con, table)
-        elif table != "months" and (schema == "kept" or table not in anew):
+        if table not in by_month.OWN and (schema == "kept" or table not in anew):
             con.execute(f"CREATE OR REPLACE TABLE published.{schema}.{table} AS FROM latest.{schema}.{table}")
-    return _counted(con, "published.billing.ledger") == int(rows)
+    for table in by_month.TABLES:
+        if table not in anew:
+            by_month.catch_up(con, table)
+    return count(con, "published.billing.ledger") == int(rows)
 
 
 def bring_up(con: duckdb.DuckDBPyConnection, order: str, is_begun: bool) -> Told:
     """Make published.billing.ledger say what billing.ledger says."""
     entered = _nights(con)
     told = _add(con, entered, order) if is_begun else None
-    if told is None or _counted(con, "published.billing.ledger") != _counted(con, "books.ledger"):
+    if told is None or count(con, "published.billing.ledger") != count(con, "books.ledger"):
         con.execute(f"CREATE OR REPLACE TABLE published.billing.ledger AS FROM billing.ledger ORDER BY {order}")
         told = Told(entered, entered.keys(), entered.keys())
     for table in _NOW:
@@ -139,11 +140,6 @@ def _nights(con: duckdb.DuckDBPyConnection) -> Nights:
         SELECT entered_at::TIMESTAMP AS night, rows
         FROM (SELECT entered_at, count(*) AS rows FROM books.ledger GROUP BY entered_at) ORDER BY night""")
     return dict(found.fetchall())
-
-
-def _counted(con: duckdb.DuckDBPyConnection, ledger: str) -> int:
-    ((count,),) = con.execute(f"SELECT count(*) FROM {ledger}").fetchall()
-    return int(count)
 
 
 def _add(con: duckdb.DuckDBPyConnection, entered: Nights, order: str) -> Told | None:
@@ -198,7 +194,7 @@ def _changed(ledger: str, since: str, but: Collection[datetime]) -> str:
 
 def _told(con: duckdb.DuckDBPyConnection, which: str) -> str:
     """The model's own statement over some of the ledger; the rest is left out before anything is reckoned."""
-    query = by_month.query_of(con, "ledger")
+    query = query_of(con, "ledger")
     whole = "FROM books.ledger)"
     assert query.count(whole) == 1, "billing.ledger reads the books in one place"
     return query.replace(whole, f"FROM books.ledger WHERE {which})")

@@ -13,7 +13,7 @@ import duckdb
 
 from assets import by_month, exports, history, turns
 from assets.reader import PUBLISHED
-from assets.warehouse import clear, text
+from assets.warehouse import clear, count, text
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
 TABLES = {
@@ -102,7 +102,7 @@ def _publish(con: duckdb.DuckDBPyConnection, workspace: Path, tables: Sequence[s
                 anew = f"FROM {_relation(con, table)} ORDER BY {TABLES[table]}"
                 con.execute(f"CREATE OR REPLACE TABLE published.billing.{table} AS {anew}")
         _comment(con)
-        rows = {table: _count(con, table) for table in tables}
+        rows = {table: count(con, f"published.billing.{table}") for table in tables}
         files = list(_exports(target / "exports", tables, told, months))
         exports.write(con, files)
     finally:
@@ -150,9 +150,3 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
         for name in [f'{table}."{column}"' if column else table]
     ]
     con.execute("; ".join(("BEGIN", *comments, "COMMIT")))  # each by itself would wait for the disk
-
-
-def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = con.execute(f"SELECT count(*) FROM published.billing.{table}").fetchone()
-    assert row is not None
-    return int(row[0])

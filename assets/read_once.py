@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from assets.books import closed_periods
-from assets.core.catalogue.loading import load
+from assets.core.catalogue.loading import in_book, load
 from assets.core.catalogue.models import Catalogue
 from assets.inputs import files_of
 
@@ -42,9 +42,8 @@ def still_holds(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime
     """The night has closed periods as its catalogue cuts them: to read the same bytes again would say the same."""
     for key, loaded in list(_last.items()):
         if key[:2] == (workspace, as_of):
-            closed = tuple(it for it in closed_periods(con) if it.book == loaded.settings.stripe_mode)
             _last.clear()
-            _last[*key[:3], _closes(con)] = replace(loaded, closed=closed)
+            _last[*key[:3], _closes(con)] = replace(loaded, closed=in_book(closed_periods(con), loaded.settings))
 
 
 def _key(con: duckdb.DuckDBPyConnection | None, workspace: Path, as_of: datetime) -> _Key:

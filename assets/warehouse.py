@@ -168,6 +168,22 @@ def text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    ((count,),) = con.execute(f"SELECT count(*) FROM {relation}").fetchall()
+    return int(count)
+
+
+def query_of(con: duckdb.DuckDBPyConnection, view: str) -> str:
+    """The statement behind a view of the schema `billing`, as it stands in the warehouse."""
+    ((statement,),) = con.execute(
+        """
+        SELECT sql FROM duckdb_views()
+        WHERE schema_name = 'billing' AND view_name = ? AND database_name = current_database()""",
+        [view],
+    ).fetchall()
+    return str(statement).rstrip("; \n").partition(" AS ")[2]
+
+
 def clear(file: Path) -> None:
     """Remove a database's file, and what was still to be written to it."""
     for leftover in (file, Path(f"{file}.wal")):

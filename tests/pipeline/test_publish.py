@@ -71,8 +71,9 @@ def month_exports(workspace: Path, table: str) -> dict[str, tuple[int, int, list
     }
 
 
-def in_order(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["occurred_at"], row["event_key"]))
+def in_order(rows: list[Row], table: str = "ledger") -> list[Row]:
+    columns = publish.TABLES[table].split(", ")
+    return sorted(rows, key=lambda row: [row[column] for column in columns])
 
 
 @pytest.fixture
@@ -146,9 +147,8 @@ def test_of_a_long_table_a_night_writes_the_months_that_say_something_else(
         told = nights.published(workspace)
         stands = {table: month_exports(workspace, table) for table in by_month.TABLES}
         for table, parts in stands.items():
-            columns = publish.TABLES[table].split(", ")
-            assert all(rows == in_order_of(rows, columns) for _, _, rows in parts.values())
-            assert in_order_of([row for _, _, rows in parts.values() for row in rows], columns) == told[table]
+            assert all(rows == in_order(rows, table) for _, _, rows in parts.values())
+            assert in_order([row for _, _, rows in parts.values() for row in rows], table) == told[table]
             parted += len(parts) > 1
             earlier = [it[table] for it in stood[-1 - is_by_turns :]]  # a file that takes its turn is the last but one
             for month, (*file, rows) in parts.items() if stood and len(told[table]) >= by_month.LONG else ():
@@ -170,10 +170,6 @@ def test_of_a_long_table_a_night_writes_the_months_that_say_something_else(
             publish.publish(con, workspace)
             assert different(workspace) == []
     assert any(taken) == is_by_turns
-
-
-def in_order_of(rows: list[Row], columns: list[str]) -> list[Row]:
-    return sorted(rows, key=lambda row: [row[column] for column in columns])
 
 
 def test_a_long_table_is_mended_and_may_become_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def load(
     comparisons = read_parity.read_parity(workspace, meters, sources, plans, problems)
     checks, notify = read_checks.read_checks(workspace, problems)
     rows = read_accounts(workspace, settings.currency, problems)
-    closed = [period for period in closed if period.book == settings.stripe_mode]
+    closed = in_book(closed, settings)
     draft = Draft.of(settings, is_settled, plans, plans_called, rows, closed)
     for check in CHECKS:
         problems.mistakes.extend(check(draft))
@@ -86,12 +86,17 @@ def load(
         told_periods=rows.told_periods,
         baselines=rows.baselines,
         credit_grants=rows.credit_grants,
-        closed=tuple(closed),
+        closed=closed,
         warnings=warnings,
         comparisons=comparisons,
         checks=checks,
         notify=notify,
     )
+
+
+def in_book(closed: Iterable[ClosedPeriod], settings: Settings) -> tuple[ClosedPeriod, ...]:
+    """Those that the night's book has closed."""
+    return tuple(period for period in closed if period.book == settings.stripe_mode)
 
 
 def _prices_beyond(file: str, plans: dict[str, Plan], meters: dict[str, Meter]) -> Iterator[str]:
