@@ -16,6 +16,8 @@ from pathlib import Path
 
 import duckdb
 
+from assets.warehouse import transaction
+
 FOLDERS = {"catalog": ".yaml", "accounts": ".csv"}
 
 TABLES = {
@@ -48,8 +50,7 @@ def remember(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -
     """Note tonight's files before anything is read by them; raw files are added once they have landed."""
     texts = files_of(workspace)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in texts.items()}
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         _add_landed(con)
         last = _passes(con, 1)
         # A night tried again before it was posted, by the same files, is the same pass.
@@ -68,10 +69,6 @@ def remember(con: duckdb.DuckDBPyConnection, workspace: Path, as_of: datetime) -
                 "INSERT OR IGNORE INTO books.input_texts SELECT unnest(?), unnest(?::BLOB[])",
                 [list(packed), list(packed.values())],
             )
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def mark_posted(con: duckdb.DuckDBPyConnection) -> None:

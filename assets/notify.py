@@ -17,6 +17,7 @@ from pathlib import Path
 from assets.core.catalogue.models import Email, Notify, Occasion, Webhook
 from assets.core.catalogue.problems import Problems
 from assets.core.catalogue.read_checks import read_checks
+from assets.core.failure import no_room
 from assets.core.instants import format_instant
 from assets.gate.stop import Stopped
 from assets.progress import tell
@@ -34,7 +35,7 @@ class News:
 
 def tell_of(workspace: Path, as_of: datetime, failure: BaseException) -> None:
     """Tell people of a night that this process ran; who can't be reached is a warning."""
-    text = getattr(failure, "description", None) or str(failure)
+    text = no_room(failure) or getattr(failure, "description", None) or str(failure)
     for problem in tell_people(workspace, news_of(format_instant(as_of), isinstance(failure, Stopped), text)):
         tell("warning", problem)
 

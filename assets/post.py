@@ -21,6 +21,7 @@ from assets.core.refusal import Refusal
 from assets.inputs import mark_posted
 from assets.landing import clear_batch, clear_links, raw_texts
 from assets.limits import refuse_beyond
+from assets.warehouse import transaction
 
 # In the order of the story: what came in, what it means for the periods, what it bills.
 STEPS = {
@@ -72,6 +73,8 @@ STEPS = {
             FROM settled s WHERE (s.book, s.subscription_id, s.period_start) = (d.book, d.subscription_id, d.period_start));
         INSERT INTO books.daily_refresh BY NAME
         SELECT s.book, d.* FROM night.int_refresh__windows d JOIN settled s USING (subscription_id, period_start);
+        DELETE FROM night.int_refresh__windows d USING settled s
+        WHERE (s.subscription_id, s.period_start) = (d.subscription_id, d.period_start);
         DROP TABLE settled""",
     "bill": """
         INSERT INTO books.lines BY NAME
@@ -115,9 +118,9 @@ STEPS = {
             FROM stretches s WHERE (s.stretch_no, s.is_added) = (k.stretch_no, k.is_added));
         INSERT INTO books.stretches BY NAME
         SELECT s.* EXCLUDE (slice_no) FROM stretches s ANTI JOIN books.stretches USING (stretch_no);
-        INSERT INTO books.added BY NAME
+        INSERT INTO books.added BY NAME  -- by meter, which has a quantity or a cost: two thirds of the room
         SELECT s.stretch_no, f.* EXCLUDE (slice_no) FROM night.int_usage__fresh f JOIN stretches s USING (slice_no)
-        WHERE s.is_added;
+        WHERE s.is_added ORDER BY f.meter, s.stretch_no, f.window_no;
         INSERT INTO books.picks BY NAME
         SELECT s.stretch_no, f.* EXCLUDE (slice_no) FROM night.int_usage__fresh_picks f JOIN stretches s USING (slice_no)
         WHERE s.is_added AND NOT EXISTS (
@@ -166,7 +169,8 @@ STEPS = {
     "let go of what was laid down on the way": """
         DELETE FROM night.int_ledger__new;
         DELETE FROM night.int_usage__fresh;
-        DELETE FROM night.int_usage__added""",
+        DELETE FROM night.int_usage__added;
+        DELETE FROM night.int_usage__windows""",
 }
 
 
@@ -230,8 +234,7 @@ def post(
     refuse_locked(con)
     refuse_beyond(con)
     held_rows(con, workspace)
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         for sql in STEPS.values():
             con.execute(sql)
         for decision in decisions:
@@ -243,10 +246,6 @@ def post(
             "INSERT OR REPLACE INTO books.runs VALUES (?, ?, 'done', ?)",
             [run_id(as_of), as_of.replace(tzinfo=None), json.dumps(counts)],
         )
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
     clear_links(workspace)
     return counts
 

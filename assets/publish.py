@@ -13,7 +13,7 @@ import duckdb
 
 from assets import by_month, exports, history, turns
 from assets.reader import PUBLISHED
-from assets.warehouse import clear, count, text
+from assets.warehouse import clear, count, text, transaction
 
 # The tables readers get, each with the order that makes its exports the same on every machine.
 TABLES = {
@@ -149,4 +149,5 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
         if table in TABLES
         for name in [f'{table}."{column}"' if column else table]
     ]
-    con.execute("; ".join(("BEGIN", *comments, "COMMIT")))  # each by itself would wait for the disk
+    with transaction(con):  # each by itself would wait for the disk
+        con.execute("; ".join(comments))

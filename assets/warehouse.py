@@ -71,6 +71,19 @@ def _lock(workspace: Path) -> Path:
     return path(workspace).parent / "run.lock"
 
 
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is done inside, or nothing of it."""
+    con.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # on a full disk, say, there is none any more; what is to be told is the failure
+            con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
+
+
 def ensure(con: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> None:
     """Make those of the tables, told by their columns, that are not there; to ask costs less than to tell them all."""
     found = con.execute("""

@@ -31,6 +31,7 @@ from orchestration.run import night, push
 _NO_KEY = {KEY: "sk_test_practice"}
 _SETTINGS = "catalog/workspace.yaml"
 _STRIPE = "practice-stripe.jsonl"
+_PART = ".part"  # of a file that is not all there yet
 
 
 def confirmed_night(workspace: Path, as_of: datetime) -> None:
@@ -53,7 +54,7 @@ def play(workspace: Path, run: Callable[[Path, datetime], object] = confirmed_ni
             for file in each["arrives"]:
                 _arrive(workspace, file)
             if as_of not in done:
-                _edit(workspace / _SETTINGS, each.get("edits", {}))
+                _edit(workspace, each.get("edits", {}))
                 progress.tell("night", f"as of {format_instant(as_of)}. {each['story']}", as_of=format_instant(as_of))
                 _meet_customers(practice, workspace)
                 run(workspace, as_of)
@@ -75,15 +76,21 @@ def _arrive(workspace: Path, file: str) -> None:
     target = workspace / file
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(DEMO / file, target)
+        part = workspace / _PART
+        shutil.copyfile(DEMO / file, part)
+        os.replace(part, target)
 
 
-def _edit(file: Path, edits: Mapping[str, str]) -> None:
-    """Each line that begins so, as it is to be; done again, it finds the line as it is."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    changed = [next((new for begins, new in edits.items() if line.startswith(begins)), line) for line in lines]
-    if changed != lines:
-        file.write_text("\n".join(changed) + "\n", encoding="utf-8")
+def _edit(workspace: Path, edits: Mapping[str, str]) -> None:
+    """Each line that begins so, as it is to be, unless all of it stands there already: a night may be tried again."""
+    file = workspace / _SETTINGS
+    text = file.read_text(encoding="utf-8")
+    todo = {begins: new for begins, new in edits.items() if f"{new}\n" not in text}
+    if todo:
+        lines = [next((new for begins, new in todo.items() if it.startswith(begins)), it) for it in text.splitlines()]
+        part = workspace / _PART
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(part, file)
 
 
 def _nights_done(workspace: Path) -> set[datetime]:

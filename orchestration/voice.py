@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assets import progress
+from assets.core.failure import no_room
 from assets.core.instants import parse_instant
 from assets.core.page import Page, lines_of
 from assets.core.refusal import Refusal
@@ -112,6 +113,8 @@ def _failed(failure: Exception) -> tuple[str, str]:
     """The kind of a failure and a sentence about it."""
     if str(failure) == "Query interrupted":  # as DuckDB says that it was told to stop
         return "stopped", STOPPED
+    if full := no_room(failure):
+        return "failed", full
     if isinstance(failure, OSError) and failure.filename:
         return "failed", f"{failure.filename}: {failure.strerror}; mend that and run the same command again."
     sentence = getattr(failure, "description", None) or f"{type(failure).__name__}: {failure}"

@@ -16,6 +16,7 @@ import duckdb
 
 from assets.core.page import plain
 from assets.gate.findings import Finding
+from assets.warehouse import transaction
 
 ACCEPT = "accept_check"  # of books.decisions
 
@@ -58,18 +59,13 @@ def judge(
 ) -> Judged:
     """Record what was found, and say what it means; the first findings of a night replace all that it had."""
     accepted = _accepted(con, as_of)
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         if is_first:
             for table in ("checks", "check_rows", "nights"):
                 con.execute(f"DELETE FROM gate.{table} WHERE as_of = ?", [_naive(as_of)])
         for one in findings:
             _record(con, as_of, one, accepted.get(one.check))
         _sum_up(con, as_of, has_lines, report)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
     judged = look_again(con, as_of)
     assert judged is not None
     return judged

@@ -27,6 +27,7 @@ from assets.landing.session import landing_session, registered
 from assets.landing.shapes import shapes
 from assets.landing.survey import Stat, Survey, known_files, stat_of, survey
 from assets.landing.tables import ensure_tables
+from assets.warehouse import transaction
 
 _NEW = "tallyhouse_new_files"
 _FILES = pa.schema(
@@ -91,18 +92,12 @@ def land(
         clear_links(workspace)  # of a run that was killed, here or after it had posted
     found = survey(known_files(con), workspace / "raw", sources.values())
     formulas: list[Formula] = []
-    with landing_session(con, formulas, weights):
-        con.begin()
-        try:
-            read_files = _read_new(con, workspace, sources, weights, found, as_of, formulas, reader or read_here)
-            files = _balanced(con, read_files)
-            again = read_again(con, sources.values(), weights, formulas)
-            _list_files(con, found, files, read_files, as_of)
-            usages = con.execute("SELECT count(*) FROM landing.batch WHERE emit_no >= 0").fetchall()[0][0]
-            con.commit()
-        except BaseException:
-            con.rollback()
-            raise
+    with landing_session(con, formulas, weights), transaction(con):
+        read_files = _read_new(con, workspace, sources, weights, found, as_of, formulas, reader or read_here)
+        files = _balanced(con, read_files)
+        again = read_again(con, sources.values(), weights, formulas)
+        _list_files(con, found, files, read_files, as_of)
+        usages = con.execute("SELECT count(*) FROM landing.batch WHERE emit_no >= 0").fetchall()[0][0]
     return Landed(
         files=files,
         rows=sum(file.rows for file in files),

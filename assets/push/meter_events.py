@@ -12,6 +12,7 @@ from assets.push import rules
 from assets.push.outbox import Entry, Outbox
 from assets.push.prepare import NO_CUSTOMER
 from assets.push.send import Sender, Told
+from assets.warehouse import transaction
 
 # What Stripe takes: an event from this long ago to that far ahead, and whole numbers of so many digits.
 PAST, AHEAD = timedelta(days=35), timedelta(minutes=5)
@@ -27,8 +28,7 @@ _MADE = """
 def prepare(outbox: Outbox, customers: Mapping[str, str]) -> None:
     """Bring the outbox up to the events of the books, in one transaction; what was never called is made anew."""
     con = outbox.con
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         con.execute(
             "DELETE FROM books.outbox WHERE key_mode = ? AND entry = 'event' AND first_sent_at IS NULL",
             [outbox.key_mode],
@@ -42,10 +42,6 @@ def prepare(outbox: Outbox, customers: Mapping[str, str]) -> None:
         ]
         again = outbox.read("entry = 'event' AND state = 'pending' AND attempt > 1")
         outbox.add([*made, *_outdated(again, now)], ())
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def _entry(

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import duckdb
 
 from assets.core.payload import canonical, digest, idempotency_key
-from assets.warehouse import ensure
+from assets.warehouse import ensure, transaction
 
 Kind: TypeAlias = Literal["item", "invoice", "finalise", "event"]
 State: TypeAlias = Literal["pending", "sending", "sent", "parked", "void"]
@@ -153,14 +153,9 @@ class Outbox:
 
     def record(self, entries: Collection[Entry], events: Iterable[Event] = ()) -> None:
         """Commit what has become of these, with what is to be remembered of it."""
-        self.con.execute("BEGIN")
-        try:
+        with transaction(self.con):
             self._write(entries)
             self.log(events)
-            self.con.execute("COMMIT")
-        except BaseException:
-            self.con.execute("ROLLBACK")
-            raise
 
     def log(self, events: Iterable[Event]) -> None:
         now = _naive(self.clock())

@@ -8,6 +8,7 @@ name and its amount.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -18,6 +19,7 @@ from assets.core.payload import MOST_ITEMS, Item, Line, digest, invoice_payload,
 from assets.post import run_id
 from assets.push.outbox import Entry, Outbox
 from assets.push.rules import CLOSED
+from assets.warehouse import transaction
 
 NO_CUSTOMER = "its account has no stripe_customer_id; write it into accounts/accounts.csv"
 SEVERAL = "its item holds lines of several accounts, which are of several customers now; give them one in accounts.csv"
@@ -77,23 +79,21 @@ class Prepared:
     lines: list[tuple[str, str]] = field(default_factory=list)  # line, item
 
 
+class _AsItWas(Exception):
+    """Nothing is to be written."""
+
+
 def prepare(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) -> None:
     """Bring the outbox up to the books, in one transaction; where all is as it was, nothing is written."""
     con = outbox.con
-    con.execute("BEGIN")
-    try:
+    with suppress(_AsItWas), transaction(con):
         con.execute(_UNTOUCHED, [outbox.key_mode])
         before = outbox.read("(entry, name) IN (SELECT (entry, name) FROM untouched)")
         con.execute(_FORGET)
         made = _prepared(outbox, settings, customers)
         if {(it.entry, it.name): it for it in before} == {(it.entry, it.name): it for it in made.entries}:
-            con.execute("ROLLBACK")
-            return
+            raise _AsItWas
         outbox.add(made.entries, made.lines)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def _prepared(outbox: Outbox, settings: Settings, customers: Mapping[str, str]) -> Prepared:

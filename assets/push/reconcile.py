@@ -28,6 +28,7 @@ from assets.push.outbox import Clock, Outbox
 from assets.push.pace import Pace, Patience
 from assets.push.send import workers_for
 from assets.push.sides import LAG, Compared, compared, sides
+from assets.warehouse import transaction
 
 _BATCH = 200  # customers whose comparing is committed at once
 
@@ -147,8 +148,7 @@ def _keep(outbox: Outbox, found: Iterable[Compared]) -> None:
     ]
     done = [each.customer for each in found if each.why_not is None]
     con = outbox.con
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         con.execute(
             "DELETE FROM books.reconciliation WHERE key_mode = ? AND customer IN (SELECT unnest(?))",
             [outbox.key_mode, done],
@@ -158,7 +158,3 @@ def _keep(outbox: Outbox, found: Iterable[Compared]) -> None:
             marks = ", ".join(f"${name}" for name in rows[0])
             con.executemany(f"INSERT INTO books.reconciliation ({names}) VALUES ({marks})", rows)
         con.execute("INSERT OR REPLACE INTO books.reconciled SELECT ?, unnest(?), ?", [outbox.key_mode, done, now])
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -35,3 +36,28 @@ def test_what_the_system_refuses_is_said_by_its_file(tmp_path: Path, capsys: pyt
         (tmp_path / "file" / "inside").mkdir()
     said = f"{tmp_path / 'file' / 'inside'}: Not a directory; mend that and run the same command again."
     assert capsys.readouterr().err == f"failed: {said}\n"
+
+
+def chained(failure: Exception, cause: Exception) -> Exception:
+    failure.__cause__ = cause
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "found_at"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), None),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/w/raw/day.csv"), "/w/raw/day.csv"),
+        (RuntimeError('Failed to commit: Could not write file "/w/it.wal": No space left on device'), "/w/it.wal"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full\n(Background on this error"), None),
+        (chained(RuntimeError("a step failed"), OSError(errno.ENOSPC, "No space left on device")), None),
+    ],
+)
+def test_a_full_disk_is_one_sentence_whoever_met_it(
+    failure: Exception, found_at: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit), speaking(is_json=False):
+        raise failure
+    where = f", found at {found_at}" if found_at else ""
+    went_on = "make room and run the same command again: it goes on where this one ended."
+    assert capsys.readouterr().err == f"failed: The disk is full{where}; {went_on}\n"
