@@ -60,12 +60,8 @@ def test_killed_before_any_act(eve: tuple[Path, Script], whole: tuple[Path, list
     counts = after[0]["runs"][-1]["counts"]
     for table in ("ledger", "invoice_items"):
         assert len(after[0][table]) > len(before[table]), f"a night without new {table} shows little: {counts}"
-    begin, commit = _last(acts, "execute BEGIN"), _last(acts, "execute COMMIT")
-    assert acts.count("execute COMMIT") == 2, (
-        "what the night was given is noted; the books are entered in one transaction"
-    )
-    entries = [n for n, what in enumerate(acts) if "INSERT INTO books.ledger" in what or "INTO books.lines" in what]
-    assert begin < min(entries) <= max(entries) < commit
+    begin, commit = _entered(acts)
+    assert acts[:commit].count("execute COMMIT") == 2, "one notes what the night was given, one lands it"
     # Both sides of the commit, the files taken away or put in place, and the rest at even distances.
     named = {begin, commit, commit + 1, *(n for n, what in enumerate(acts) if what.startswith(("replace", "rmtree")))}
     step = max(1, len(acts) * 2 // KILLS)
@@ -88,8 +84,13 @@ def test_killed_before_any_act(eve: tuple[Path, Script], whole: tuple[Path, list
     assert len(chosen) >= min(KILLS, len(acts)) // 2
 
 
-def _last(acts: list[str], act: str) -> int:
-    return len(acts) - 1 - acts[::-1].index(act)
+def _entered(acts: list[str]) -> tuple[int, int]:
+    """Where the one transaction begins and ends that enters the books."""
+    entries = [n for n, what in enumerate(acts) if "INSERT INTO books.ledger" in what or "INTO books.lines" in what]
+    begin = max(n for n in range(entries[0]) if acts[n] == "execute BEGIN")
+    commit = acts.index("execute COMMIT", begin)
+    assert entries[-1] < commit
+    return begin, commit
 
 
 def _few(numbers: list[int], most: int) -> list[int]:
@@ -103,7 +104,7 @@ def test_what_a_killed_night_landed_keeps_its_landing(
     workspace, script = eve
     as_of = script.nights[-1]
     undisturbed, killed = copied(whole[0], tmp_path / "undisturbed"), copied(workspace, tmp_path / "killed")
-    dying.night(killed, as_of, dies_before=_last(whole[1], "execute BEGIN"))
+    dying.night(killed, as_of, dies_before=_entered(whole[1])[0])
     later = as_of + timedelta(hours=2)
     for one in (undisturbed, killed):
         nights.run_night(one, later)
