@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assets import events, warehouse
 from assets.books import last_as_of, last_night, refuse_going_back
 from assets.core.catalogue.models import Catalogue
+from assets.core.failure import is_stopped
 from assets.core.instants import format_instant
 from assets.core.refusal import Refusal
 from assets.push.client import refuse_wrong_key
@@ -33,9 +34,10 @@ def night(workspace: Path, as_of: datetime, force: bool = False, yes: bool = Fal
     try:
         _night(workspace, as_of, force, yes)
     except Exception as failure:
-        from assets.notify import tell_of
+        if not is_stopped(failure):
+            from assets.notify import tell_of
 
-        tell_of(workspace, as_of, failure)
+            tell_of(workspace, as_of, failure)
         raise
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assets import progress
-from assets.core.failure import no_room
+from assets.core.failure import is_stopped, no_room
 from assets.core.instants import parse_instant
 from assets.core.page import Page, lines_of
 from assets.core.refusal import Refusal
@@ -111,7 +111,7 @@ STOPPED = "Stopped; run the same command again to finish what it began."
 
 def _failed(failure: Exception) -> tuple[str, str]:
     """The kind of a failure and a sentence about it."""
-    if str(failure) == "Query interrupted":  # as DuckDB says that it was told to stop
+    if is_stopped(failure):
         return "stopped", STOPPED
     if full := no_room(failure):
         return "failed", full

@@ -1,4 +1,4 @@
-"""The one failure of a machine that a person mends and that has a hundred faces: a full disk."""
+"""What a failure came of, where that has many faces: a full disk, and somebody who stopped it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ def no_room(failure: BaseException) -> str | None:
             " it goes on where this one ended."
         )
     return None
+
+
+def is_stopped(failure: BaseException) -> bool:
+    """Whether it is only what was in the way when somebody stopped this process."""
+    return any(
+        str(each) == "Query interrupted"  # as DuckDB says it
+        or not isinstance(each, Exception | GeneratorExit | SystemExit)  # as Python and Dagster do
+        for each in _chain(failure)
+    )
 
 
 def _chain(failure: BaseException | None) -> Iterator[BaseException]:

@@ -30,6 +30,20 @@ def test_also_as_duckdb_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"stopped: {STOPPED}\n"
 
 
+def test_also_when_something_was_in_its_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is closing what it was at finds a connection that is still busy, say."""
+
+    def stopped() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise RuntimeError("connection is busy")
+
+    with pytest.raises(typer.Exit), speaking(is_json=False):
+        stopped()
+    assert capsys.readouterr().err == f"stopped: {STOPPED}\n"
+
+
 def test_what_the_system_refuses_is_said_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(typer.Exit), speaking(is_json=False):
