@@ -35,14 +35,14 @@ class News:
 
 def tell_of(workspace: Path, as_of: datetime, failure: BaseException) -> None:
     """Tell people of a night that this process ran; who can't be reached is a warning."""
-    text = no_room(failure) or getattr(failure, "description", None) or str(failure)
+    text = getattr(failure, "description", None) or str(failure)
     for problem in tell_people(workspace, news_of(format_instant(as_of), isinstance(failure, Stopped), text)):
         tell("warning", problem)
 
 
 def news_of(night: str, is_stop: bool, text: str) -> News:
     did = "was stopped by the gate" if is_stop else "failed"
-    return News("stop" if is_stop else "failure", f"Tallyhouse: the night of {night} {did}", text)
+    return News("stop" if is_stop else "failure", f"Tallyhouse: the night of {night} {did}", no_room(text) or text)
 
 
 def tell_people(workspace: Path, news: News) -> list[str]:

@@ -7,7 +7,6 @@ kept in the workspace, with a key that is none; whatever key the environment hol
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ from orchestration.run import night, push
 _NO_KEY = {KEY: "sk_test_practice"}
 _SETTINGS = "catalog/workspace.yaml"
 _STRIPE = "practice-stripe.jsonl"
-_PART = ".part"  # of a file that is not all there yet
 
 
 def confirmed_night(workspace: Path, as_of: datetime) -> None:
@@ -76,9 +74,7 @@ def _arrive(workspace: Path, file: str) -> None:
     target = workspace / file
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = workspace / _PART
-        shutil.copyfile(DEMO / file, part)
-        os.replace(part, target)
+        _put(workspace, target, (DEMO / file).read_bytes())
 
 
 def _edit(workspace: Path, edits: Mapping[str, str]) -> None:
@@ -88,9 +84,14 @@ def _edit(workspace: Path, edits: Mapping[str, str]) -> None:
     todo = {begins: new for begins, new in edits.items() if f"{new}\n" not in text}
     if todo:
         lines = [next((new for begins, new in todo.items() if it.startswith(begins)), it) for it in text.splitlines()]
-        part = workspace / _PART
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(part, file)
+        _put(workspace, file, ("\n".join(lines) + "\n").encode())
+
+
+def _put(workspace: Path, file: Path, content: bytes) -> None:
+    """All of it or nothing, wherever this is stopped."""
+    part = workspace / ".part"
+    part.write_bytes(content)
+    os.replace(part, file)
 
 
 def _nights_done(workspace: Path) -> set[datetime]:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assets import progress
-from assets.core.failure import is_stopped, no_room
+from assets.core.failure import all_said, is_stopped, no_room
 from assets.core.instants import parse_instant
 from assets.core.page import Page, lines_of
 from assets.core.refusal import Refusal
@@ -113,7 +113,7 @@ def _failed(failure: Exception) -> tuple[str, str]:
     """The kind of a failure and a sentence about it."""
     if is_stopped(failure):
         return "stopped", STOPPED
-    if full := no_room(failure):
+    if full := no_room(all_said(failure)):
         return "failed", full
     if isinstance(failure, OSError) and failure.filename:
         return "failed", f"{failure.filename}: {failure.strerror}; mend that and run the same command again."

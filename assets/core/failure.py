@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_SAID = re.compile(r"no space left on device|disk is full|disk quota exceeded|out of disk space", re.IGNORECASE)
+_FULL = re.compile(r"no space left on device|disk is full|disk quota exceeded", re.IGNORECASE)
 _FILE = re.compile(r"""["'](/[^"']+)["']""")
 
 
-def no_room(failure: BaseException) -> str | None:
-    """A sentence for a failure that came of a full disk, whoever met it: Python, DuckDB, dbt or SQLite."""
-    for each in _chain(failure):
-        said = next((line for line in str(each).splitlines() if _SAID.search(line)), None)
-        if said is None and not (isinstance(each, OSError) and each.errno in _FULL):
-            continue
-        file = _FILE.search(said or "")
-        where = file[1] if file else getattr(each, "filename", None)
-        return (
-            f"The disk is full{f', found at {where}' if where else ''}; make room and run the same command again:"
-            " it goes on where this one ended."
-        )
-    return None
+def no_room(said: str) -> str | None:
+    """A sentence for what was said of a full disk, whoever met it: Python, DuckDB, dbt or SQLite."""
+    line = next((line for line in said.splitlines() if _FULL.search(line)), None)
+    if line is None:
+        return None
+    file = _FILE.search(line)
+    where = f", found at {file[1]}" if file else ""
+    return f"The disk is full{where}; make room and run the same command again: it goes on where this one ended."
+
+
+def all_said(failure: BaseException) -> str:
+    """By the failure, and by those it came of."""
+    return "\n".join(map(str, _chain(failure)))
 
 
 def is_stopped(failure: BaseException) -> bool:
@@ -36,7 +34,6 @@ def is_stopped(failure: BaseException) -> bool:
 
 
 def _chain(failure: BaseException | None) -> Iterator[BaseException]:
-    """The failure, and those it came of."""
     seen: list[BaseException] = []
     while failure is not None and failure not in seen:
         yield failure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -34,12 +33,13 @@ def test_each_night_tried_again_finds_what_it_found_before(tmp_path: Path) -> No
 
 
 def test_a_file_that_arrived_in_part_arrives_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def torn(source: Path, target: Path) -> None:
-        target.write_bytes(source.read_bytes()[:10])
+    def torn(file: Path, content: bytes) -> None:
+        with file.open("wb") as opened:
+            opened.write(content[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as full:
-        full.setattr(shutil, "copyfile", torn)
+        full.setattr(Path, "write_bytes", torn)
         with pytest.raises(OSError, match="No space"):
             demo.play(tmp_path / "torn", read_only)
     demo.play(tmp_path / "torn", read_only)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from assets.notify import news_of
 from orchestration.voice import STOPPED, speaking
 
 
@@ -75,3 +76,11 @@ def test_a_full_disk_is_one_sentence_whoever_met_it(
     where = f", found at {found_at}" if found_at else ""
     went_on = "make room and run the same command again: it goes on where this one ended."
     assert capsys.readouterr().err == f"failed: The disk is full{where}; {went_on}\n"
+
+
+def test_whoever_is_called_for_it_reads_the_same() -> None:
+    said = 'model accounts failed: Runtime Error\n  Could not write file "/w/it.wal": No space left on device'
+    assert news_of("2026-06-01T01:00:00Z", False, said).text.startswith(
+        "The disk is full, found at /w/it.wal; make room"
+    )
+    assert news_of("2026-06-01T01:00:00Z", False, "something else").text == "something else"
